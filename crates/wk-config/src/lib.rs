@@ -1,0 +1,1 @@
+//! The configuration file: its keys, defaults, checks and origins.

@@ -1,0 +1,1 @@
+//! Pure detection, rules and correlation: one ordered input in, facts out.

@@ -1,0 +1,1 @@
+//! Sources: one module each, everything that takes telemetry in.

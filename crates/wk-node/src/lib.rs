@@ -1,0 +1,1 @@
+//! Roles and wiring of a node: scheduler, HTTP API, authentication, pipeline counters.

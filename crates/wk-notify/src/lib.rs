@@ -1,0 +1,1 @@
+//! Who is told what: messages from the journal into the spool, and their delivery.

@@ -1,0 +1,1 @@
+//! Pure: PromQL evaluation over a source of series.

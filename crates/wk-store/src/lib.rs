@@ -1,0 +1,1 @@
+//! Intake log, metric store and the SQLite state of a node.
