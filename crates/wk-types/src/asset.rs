@@ -59,8 +59,6 @@ impl Topology {
     /// The edge that joins two assets in either direction, the first in order where there are several.
     #[must_use]
     pub fn edge_between(&self, a: &AssetId, b: &AssetId) -> Option<&Edge> {
-        self.edges
-            .iter()
-            .find(|edge| (&edge.from == a && &edge.to == b) || (&edge.from == b && &edge.to == a))
+        self.edges.iter().find(|edge| (&edge.from == a && &edge.to == b) || (&edge.from == b && &edge.to == a))
     }
 }

@@ -15,7 +15,10 @@ pub struct SeriesId(pub u128);
 
 /// A label set: sorted by name, each name once, no empty value (as Prometheus has it).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(from = "std::collections::BTreeMap<Arc<str>, Arc<str>>", into = "std::collections::BTreeMap<Arc<str>, Arc<str>>")]
+#[serde(
+    from = "std::collections::BTreeMap<Arc<str>, Arc<str>>",
+    into = "std::collections::BTreeMap<Arc<str>, Arc<str>>"
+)]
 pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Labels {
@@ -40,10 +43,7 @@ impl Labels {
     /// The value of the label `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .binary_search_by(|(candidate, _)| (**candidate).cmp(name))
-            .ok()
-            .map(|at| &*self.0[at].1)
+        self.0.binary_search_by(|(candidate, _)| (**candidate).cmp(name)).ok().map(|at| &*self.0[at].1)
     }
 
     /// The metric name, or the empty text where there is none.

@@ -165,10 +165,8 @@ mod tests {
 
     #[test]
     fn spans_read_as_a_person_says_them() {
-        let said: Vec<String> = [450, 45_000, 720_000, 12_000_000, 187_200_000]
-            .into_iter()
-            .map(|ms| DurationMs(ms).to_string())
-            .collect();
+        let said: Vec<String> =
+            [450, 45_000, 720_000, 12_000_000, 187_200_000].into_iter().map(|ms| DurationMs(ms).to_string()).collect();
         assert_eq!(said, ["450 ms", "45 s", "12 min", "3 h 20 min", "2 d 4 h"]);
     }
 

@@ -25,7 +25,13 @@ fn any_samples() -> impl Strategy<Value = Body> {
 }
 
 fn any_logs() -> impl Strategy<Value = Body> {
-    let log = (any::<i64>(), any_text(), any_text(), 0_usize..4, proptest::collection::btree_map(any_text(), any_text(), 0..3));
+    let log = (
+        any::<i64>(),
+        any_text(),
+        any_text(),
+        0_usize..4,
+        proptest::collection::btree_map(any_text(), any_text(), 0..3),
+    );
     proptest::collection::vec(log, 0..4).prop_map(|logs| {
         let logs = logs.into_iter().map(|(time, app, message, severity, attributes)| LogRecord {
             time: UtcMs(time),

@@ -1,0 +1,1 @@
+//! The intake log: everything observed and every command, on disk before it is acknowledged.

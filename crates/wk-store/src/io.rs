@@ -1,0 +1,189 @@
+//! The file operations that durability rests on, behind one trait, so that a test can take the power away between
+//! any two of them.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+/// A file being written. Bytes are durable only after [`sync`](Self::sync) has returned without error.
+pub trait WriteFile: Send {
+    /// Appends all of `bytes`.
+    ///
+    /// # Errors
+    /// Whatever the system reports, such as a full disk; part of `bytes` may have been written.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Forces what was written to the disk (`fdatasync`).
+    ///
+    /// # Errors
+    /// After an error it is unknown what is on disk: the caller must not write to this file again.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file being read at chosen places.
+pub trait ReadFile: Send + Sync {
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// The file operations that durability rests on.
+pub trait Io: Send + Sync + fmt::Debug + 'static {
+    /// Creates a folder and its missing parents.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+
+    /// The names of the files in `dir`, sorted; folders are left out.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Creates a new file for writing; fails where it exists.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
+
+    /// Renames a file, replacing the target. Durable only after [`sync_dir`](Self::sync_dir) of the folder.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Forces a folder's entries (creations, renames, removals) to the disk.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// The operating system's file operations.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemIo;
+
+struct SystemWriteFile(fs::File);
+
+impl WriteFile for SystemWriteFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl ReadFile for fs::File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl Io for SystemIo {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        Ok(Box::new(SystemWriteFile(fs::File::create_new(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        Ok(Box::new(fs::File::open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(dir)?.sync_all()
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Whatever the system reports, and files of more than `bytes_max`.
+pub fn read_all(io: &dyn Io, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = io.open(path)?;
+    let size = file.size()?;
+    if size > bytes_max {
+        return Err(io::Error::other(format!("{} has {size} bytes, more than {bytes_max}", path.display())));
+    }
+    let mut bytes = vec![0; size as usize];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Writes a file so that after a crash it is there whole or not at all: a `.tmp` beside it, synced, renamed, and the
+/// folder synced. A `.tmp` left by a crash is replaced.
+///
+/// # Errors
+/// Whatever the system reports; the target is then untouched, or already whole.
+pub fn write_whole(io: &dyn Io, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    match io.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = io.create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync()?;
+    drop(file);
+    io.rename(&temporary, path)?;
+    io.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}

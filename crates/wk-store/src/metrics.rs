@@ -1,0 +1,1 @@
+//! The metric store: a head in memory, immutable blocks on disk, one index over both.

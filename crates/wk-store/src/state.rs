@@ -1,0 +1,1 @@
+//! The state database: journal, registry, accounts, spool and cursors.
