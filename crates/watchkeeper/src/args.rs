@@ -1,0 +1,265 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Stands the IT watch on ships whose link to shore comes and goes.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// How and where.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What every verb takes.
+#[derive(Args, Clone)]
+pub struct Common {
+    /// Data folder of the node
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Run the ship node: take in, store, detect, tell, answer
+    Ship(ShipArgs),
+    /// Ask the stored data: PromQL or SQL
+    #[command(subcommand)]
+    Query(QueryVerb),
+    /// Ask in plain words, such as "how full are the disks"
+    Ask {
+        /// The question
+        #[arg(required = true, num_args = 1..)]
+        question: Vec<String>,
+    },
+    /// The ship at a glance
+    Status,
+    /// List incidents, or work on one
+    Incidents(IncidentArgs),
+    /// Follow one event through every stage, with times
+    Trace {
+        /// A record (r123), a signal (sig-…) or an incident (inc-…)
+        id: String,
+    },
+    /// Show what each stage received, stored, refused and lost
+    Pipeline,
+    /// Show what is wrong and the command that mends it
+    Doctor {
+        /// Configuration file to check as well
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Read and check the journal
+    #[command(subcommand)]
+    Journal(JournalVerb),
+    /// Mails and what became of them
+    #[command(subcommand)]
+    Mail(MailVerb),
+    /// Make, list and revoke tokens
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// Make a new one-time set-up token while no account exists
+    SetupToken,
+    /// Check alerting rule files
+    #[command(subcommand)]
+    Rules(RulesVerb),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Write the engine's input and its conclusions into one file
+    Record {
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Go on for so long, such as 30m or 8h; without it, what there is
+        #[arg(long = "for", value_name = "SPAN")]
+        for_span: Option<String>,
+    },
+    /// Go through a recording again and print the incidents; fails where they differ from the recorded ones
+    Replay {
+        /// The recording
+        file: PathBuf,
+    },
+}
+
+/// How to run the ship node.
+#[derive(Args)]
+pub struct ShipArgs {
+    /// Configuration file; without one, this machine is watched with the defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of console and API [default: 127.0.0.1:8484]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Serve an address other than loopback without TLS
+    #[arg(long)]
+    pub insecure_http: bool,
+}
+
+/// How to ask the stored data.
+#[derive(Subcommand)]
+pub enum QueryVerb {
+    /// PromQL, at one instant or over a range
+    Promql(PromqlArgs),
+    /// SQL (SQLite's dialect) over logs, incidents, signals and assets
+    Sql {
+        /// The query
+        query: String,
+    },
+}
+
+/// A PromQL query.
+#[derive(Args)]
+pub struct PromqlArgs {
+    /// The query
+    pub query: String,
+    /// Instant, in seconds since 1970 or RFC 3339 [default: now]
+    #[arg(long, conflicts_with_all = ["start", "end", "step"])]
+    pub time: Option<String>,
+    /// First instant of a range
+    #[arg(long, requires = "end")]
+    pub start: Option<String>,
+    /// Last instant of a range
+    #[arg(long, requires = "start")]
+    pub end: Option<String>,
+    /// Step of a range
+    #[arg(long, requires = "start", default_value = "60s")]
+    pub step: String,
+}
+
+/// Which incidents, and what to do with one.
+#[derive(Args)]
+pub struct IncidentArgs {
+    /// States to list, joined with commas
+    #[arg(long, default_value = "open,acknowledged,resolved")]
+    pub state: String,
+    /// At most so many
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+    /// What to do with one
+    #[command(subcommand)]
+    pub verb: Option<IncidentVerb>,
+}
+
+/// What to do with an incident.
+#[derive(Subcommand)]
+pub enum IncidentVerb {
+    /// Show one with its signals and timeline
+    Show {
+        /// The incident
+        id: String,
+    },
+    /// Take one
+    Acknowledge {
+        /// The incident
+        id: String,
+    },
+    /// Close one by hand
+    Resolve {
+        /// The incident
+        id: String,
+    },
+    /// Add a remark to one
+    Comment {
+        /// The incident
+        id: String,
+        /// The remark
+        text: String,
+    },
+}
+
+/// What to do with the journal.
+#[derive(Subcommand)]
+pub enum JournalVerb {
+    /// Check that nothing was edited, reordered, deleted, cut or rewritten
+    Verify {
+        /// A head exported earlier, which the journal must contain
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+    },
+    /// Print the signed head, to keep elsewhere as a witness
+    Head,
+    /// List entries
+    List {
+        /// Only those of this kind, such as incident_opened
+        #[arg(long)]
+        kind: Option<String>,
+        /// The last so many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+}
+
+/// What to do with mails.
+#[derive(Subcommand)]
+pub enum MailVerb {
+    /// List mails
+    List {
+        /// Only those in this state: queued, delivered or dead
+        #[arg(long)]
+        state: Option<String>,
+    },
+}
+
+/// What to do with tokens.
+#[derive(Subcommand)]
+pub enum TokenVerb {
+    /// Make a token and print it, this once
+    Create {
+        /// ingest, viewer, operator, approver or admin
+        #[arg(long)]
+        role: String,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// List tokens, without their secrets
+    List,
+    /// Revoke a token
+    Revoke {
+        /// The token's id
+        id: String,
+    },
+}
+
+/// What to do with rules.
+#[derive(Subcommand)]
+pub enum RulesVerb {
+    /// Check files in the Prometheus rule file format
+    Check {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the shipped rules
+    Defaults,
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand)]
+pub enum ConfigVerb {
+    /// Check a file
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print every value in force and where it comes from
+    Show {
+        /// The file; the defaults where it is missing
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// With values that are not written in the file
+        #[arg(long)]
+        effective: bool,
+    },
+}

@@ -1,0 +1,144 @@
+//! The way to the node: its Unix socket where it runs, else its data folder, opened for reading.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use reqwest::Method;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use wk_node::OfflineNode;
+use wk_node::folder::socket_path;
+
+/// Longest time a call may take.
+const CALL_MAX: Duration = Duration::from_secs(65);
+
+/// Where answers come from.
+pub enum Client {
+    /// The running node.
+    Running(reqwest::Client),
+    /// The data folder of a node that is down.
+    Offline(Box<OfflineNode>),
+}
+
+/// Longest time a recording may go on.
+const DOWNLOAD_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// An answer that is no success.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the node said.
+    pub message: String,
+}
+
+impl Client {
+    /// Reaches the node that uses `data`, or the folder itself where no node runs.
+    ///
+    /// # Errors
+    /// A folder that does not exist or cannot be read.
+    pub async fn open(data: &Path) -> Result<Self> {
+        let socket = socket_path(data);
+        if tokio::net::UnixStream::connect(&socket).await.is_ok() {
+            let client = reqwest::Client::builder().unix_socket(socket).timeout(CALL_MAX).no_proxy().build()?;
+            return Ok(Self::Running(client));
+        }
+        if !data.join("format").exists() {
+            bail!(
+                "there is no node at {0} and no data folder either; start one: watchkeeper ship --data {0}",
+                data.display()
+            );
+        }
+        eprintln!("no node runs on {}; answering from the folder", data.display());
+        Ok(Self::Offline(Box::new(OfflineNode::open(data).await?)))
+    }
+
+    /// Reaches the running node.
+    ///
+    /// # Errors
+    /// No node runs on the folder.
+    pub async fn running(data: &Path) -> Result<Self> {
+        match Self::open(data).await? {
+            Self::Offline(_) => bail!("this needs the running node; start it: watchkeeper ship --data {}", data.display()),
+            running => Ok(running),
+        }
+    }
+
+    /// Calls the node's API.
+    ///
+    /// # Errors
+    /// A node that cannot be reached, or its refusal ([`Refused`]).
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let (status, bytes) = match self {
+            Self::Running(client) => {
+                let mut request = client.request(method, format!("http://localhost{path}"));
+                if let Some(body) = body {
+                    request = request.json(body);
+                }
+                let response = request.send().await.context("could not reach the node over its socket")?;
+                (response.status().as_u16(), response.bytes().await?.to_vec())
+            }
+            Self::Offline(node) => node.call(method, path, body).await?,
+        };
+        let answer = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).context("the node answered no JSON")? };
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        let message = answer["error"].as_str().unwrap_or("the node refused without saying why").to_owned();
+        Err(anyhow!(Refused { status, message }))
+    }
+
+    /// Writes what the node answers into a file and returns its size in bytes.
+    ///
+    /// # Errors
+    /// As [`Self::call`], and a file that cannot be written.
+    pub async fn download(&self, path: &str, out: &Path) -> Result<u64> {
+        let mut file = tokio::fs::File::create(out).await.with_context(|| format!("could not write {}", out.display()))?;
+        let mut size = 0;
+        match self {
+            Self::Running(client) => {
+                let request = client.get(format!("http://localhost{path}")).timeout(DOWNLOAD_MAX);
+                let mut response = request.send().await?.error_for_status()?;
+                while let Some(chunk) = response.chunk().await? {
+                    file.write_all(&chunk).await?;
+                    size += chunk.len() as u64;
+                }
+            }
+            Self::Offline(node) => {
+                let (_, bytes) = node.call(Method::GET, path, None).await?;
+                file.write_all(&bytes).await?;
+                size = bytes.len() as u64;
+            }
+        }
+        file.sync_all().await?;
+        Ok(size)
+    }
+
+    /// Reads from the node's API.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Posts to the node's API.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+}
+
+/// The data folder where none is named: `$XDG_DATA_HOME/watchkeeper`, or `~/.local/share/watchkeeper`.
+#[must_use]
+pub fn default_data() -> PathBuf {
+    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    std::env::var_os("XDG_DATA_HOME")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| home().join(".local/share"), PathBuf::from)
+        .join("watchkeeper")
+}

@@ -1,0 +1,72 @@
+//! `watchkeeper ship`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use wk_config::Config;
+use wk_node::{ShipOptions, Started};
+
+use crate::args::ShipArgs;
+
+/// Runs the ship node until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A configuration, folder or address that cannot be used.
+pub fn run(args: &ShipArgs, data: PathBuf) -> Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let mut config = match &args.config {
+        Some(file) => Config::load(file).with_context(|| format!("in {}", file.display()))?,
+        None => Config::default(),
+    };
+    if let Some(listen) = args.listen {
+        config.http.listen = listen;
+    }
+    let base = args.config.as_ref().and_then(|file| file.parent()).map(PathBuf::from).unwrap_or_default();
+    let options = ShipOptions { config, base, data, insecure_http: args.insecure_http };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(options))?;
+    // The stores are flushed; a look-up or hash that still runs on a helper thread is not waited for.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(options: ShipOptions) -> Result<()> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let data = options.data.clone();
+    let started = wk_node::start_ship(options, stop.clone()).await?;
+    greet(&started, &data);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    started.finish().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells where the console is. The set-up token is shown on a terminal only, so that it stands in no log.
+fn greet(started: &Started, data: &std::path::Path) {
+    tracing::info!(address = %started.address, data = %data.display(), "the watch stands");
+    if std::io::stdout().is_terminal() {
+        println!("\n  Console   {}", started.console_url);
+        println!("  Data      {}", data.display());
+        if let Some(token) = &started.setup_token {
+            println!("  Set-up    {token}   (valid for one hour, once)");
+        }
+        println!();
+    }
+}

@@ -1,0 +1,115 @@
+//! The HTTP interface: console, API, ingest.
+
+pub mod admin;
+pub mod auth;
+mod console;
+mod events;
+pub mod incidents;
+mod ingest;
+mod params;
+mod problem;
+mod prom;
+mod query;
+pub mod server;
+mod session;
+mod status;
+pub mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi;
+
+pub use problem::{Problem, chain};
+
+use crate::node::Node;
+
+/// Longest time a request may take; streams are not meant by it.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
+/// Largest body of a request that carries no telemetry.
+const FORM_BYTES_MAX: usize = 1 << 20;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Watchkeeper", description = "The HTTP interface of a Watchkeeper node.", license(name = "Apache-2.0")),
+    paths(
+        session::show, session::set_up, session::sign_in, session::sign_out,
+        incidents::list, incidents::show, incidents::acknowledge, incidents::resolve, incidents::comment,
+        prom::query, prom::query_range, prom::labels, prom::label_values, prom::series, prom::build_info,
+        query::sql, query::ask, ingest::write, ingest::logs,
+        status::status, status::pipeline, status::diagnose, status::show_trace, status::metrics,
+        status::healthz, status::readyz, events::stream, admin::create, admin::list, admin::revoke,
+        admin::issue_setup_token, admin::mails, admin::journal, admin::journal_head,
+    )
+)]
+struct Description;
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// The router of a node.
+pub fn router(node: &Arc<Node>) -> Router {
+    let body_max = node.config.http.body_bytes_max;
+    let ingest = Router::new()
+        .route("/api/v1/write", post(ingest::write))
+        .route("/api/v1/logs", post(ingest::logs).layer(RequestDecompressionLayer::new()))
+        .layer(DefaultBodyLimit::max(body_max));
+    let calls = Router::new()
+        .merge(people())
+        .merge(questions())
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .route("/metrics", get(status::metrics))
+        .route("/openapi.json", get(async || Json(openapi())))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(CompressionLayer::new());
+    Router::new()
+        .merge(ingest)
+        .merge(calls)
+        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
+        .route("/api/v1/events", get(events::stream))
+        .fallback_service(get(console::serve).layer(CompressionLayer::new()))
+        .with_state(Arc::clone(node))
+}
+
+fn people() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out))
+        .route("/api/v1/setup", post(session::set_up))
+        .route("/api/v1/setup-token", post(admin::issue_setup_token))
+        .route("/api/v1/tokens", get(admin::list).post(admin::create))
+        .route("/api/v1/tokens/{id}", delete(admin::revoke))
+        .route("/api/v1/mails", get(admin::mails))
+        .route("/api/v1/journal", get(admin::journal))
+        .route("/api/v1/journal/head", get(admin::journal_head))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::show))
+        .route("/api/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
+        .route("/api/v1/incidents/{id}/resolve", post(incidents::resolve))
+        .route("/api/v1/incidents/{id}/comment", post(incidents::comment))
+}
+
+fn questions() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/api/v1/query", get(prom::query).post(prom::query))
+        .route("/api/v1/query_range", get(prom::query_range).post(prom::query_range))
+        .route("/api/v1/labels", get(prom::labels).post(prom::labels))
+        .route("/api/v1/label/{name}/values", get(prom::label_values))
+        .route("/api/v1/series", get(prom::series).post(prom::series))
+        .route("/api/v1/status/buildinfo", get(prom::build_info))
+        .route("/api/v1/sql", post(query::sql))
+        .route("/api/v1/ask", post(query::ask))
+        .route("/api/v1/status", get(status::status))
+        .route("/api/v1/pipeline", get(status::pipeline))
+        .route("/api/v1/doctor", get(status::diagnose))
+        .route("/api/v1/trace/{id}", get(status::show_trace))
+}

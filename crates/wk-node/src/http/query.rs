@@ -1,0 +1,55 @@
+//! Questions: SQL and plain words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State as Shared;
+use serde::Deserialize;
+use wk_lake::{SqlAnswer, SqlLimits};
+
+use crate::assist::NodeShip;
+use crate::http::auth::Viewer;
+use crate::http::problem::Problem;
+use crate::http::session::blocking;
+use crate::node::Node;
+
+/// Most rows answered.
+const ROWS_MAX: usize = 10_000;
+/// Longest time a query may take.
+const QUERY_MAX: Duration = Duration::from_secs(30);
+
+/// A query in SQLite's dialect over `logs`, `incidents`, `signals` and `assets`.
+#[derive(Deserialize, utoipa::ToSchema)]
+pub struct SqlQuery {
+    query: String,
+}
+
+/// Answers SQL.
+#[utoipa::path(post, path = "/api/v1/sql", tag = "query", request_body = SqlQuery, responses((status = 200, body = Object), (status = 400, body = Object)))]
+pub async fn sql(
+    Shared(node): Shared<Arc<Node>>,
+    _: Viewer,
+    Json(SqlQuery { query }): Json<SqlQuery>,
+) -> Result<Json<SqlAnswer>, Problem> {
+    let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
+    blocking(&node, move |node| node.lake.sql(&node.state.database(), &query, &limits)).await.map(Json)
+}
+
+/// A question in plain words.
+#[derive(Deserialize, utoipa::ToSchema)]
+pub struct Question {
+    question: String,
+}
+
+/// Answers a question, showing the query it ran.
+#[utoipa::path(post, path = "/api/v1/ask", tag = "query", request_body = Question, responses((status = 200, body = Object)))]
+pub async fn ask(
+    Shared(node): Shared<Arc<Node>>,
+    _: Viewer,
+    Json(Question { question }): Json<Question>,
+) -> Result<Json<wk_assist::Answer>, Problem> {
+    blocking(&node, move |node| -> Result<_, Problem> { Ok(wk_assist::answer(&question, &NodeShip(node))) })
+        .await
+        .map(Json)
+}

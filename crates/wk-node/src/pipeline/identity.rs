@@ -1,0 +1,76 @@
+//! Whose a record is: the asset table, and the list of senders nobody knows.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use wk_ingest::{AssetTable, Attribution, Identity, Sender};
+use wk_store::state::{State, StateError, UnknownSender};
+use wk_types::{SourceName, UtcMs};
+
+/// Most unknown senders remembered between two writes; further ones are counted under `(others)`.
+const UNKNOWN_MAX: usize = 1_000;
+
+/// Resolves senders by the asset table and notes the unknown ones.
+#[derive(Debug)]
+pub struct NodeIdentity {
+    table: AssetTable,
+    unknown: Mutex<BTreeMap<(String, String), Unknown>>,
+}
+
+#[derive(Debug)]
+struct Unknown {
+    reason: String,
+    count: u64,
+}
+
+impl NodeIdentity {
+    /// Makes it from the table that configuration and registry give.
+    #[must_use]
+    pub fn new(table: AssetTable) -> Self {
+        Self { table, unknown: Mutex::default() }
+    }
+
+    /// Writes the unknown senders seen since the last call into the registry.
+    ///
+    /// # Errors
+    /// A state database that cannot be written; the counts are then kept for the next call.
+    pub fn flush(&self, state: &State, now: UtcMs) -> Result<(), StateError> {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(((source, sender), seen)) = unknown.first_key_value() {
+            state.note_unknown(&UnknownSender {
+                sender: sender.clone(),
+                source: source.clone(),
+                reason: seen.reason.clone(),
+                count: seen.count,
+                first: now,
+                last: now,
+            })?;
+            unknown.pop_first();
+        }
+        Ok(())
+    }
+
+    fn note(&self, source: &SourceName, sender: &Sender<'_>, reason: &str) {
+        let name = match (sender.claimed, sender.peer) {
+            (Some(claimed), _) if !claimed.is_empty() => claimed.to_owned(),
+            (_, Some(peer)) => peer.to_string(),
+            _ => "(no name)".to_owned(),
+        };
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = (source.as_str().to_owned(), name);
+        if unknown.len() >= UNKNOWN_MAX && !unknown.contains_key(&key) {
+            "(others)".clone_into(&mut key.1);
+        }
+        unknown.entry(key).or_insert_with(|| Unknown { reason: reason.to_owned(), count: 0 }).count += 1;
+    }
+}
+
+impl Identity for NodeIdentity {
+    fn resolve(&self, source: &SourceName, sender: &Sender<'_>) -> Attribution {
+        let attribution = self.table.resolve(sender);
+        if let Some(reason) = &attribution.unknown {
+            self.note(source, sender, reason);
+        }
+        attribution
+    }
+}

@@ -1,0 +1,244 @@
+//! The readers of the intake log: metric store, log lake and engine, each a thread with its own durable cursor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wk_engine::Engine;
+use wk_store::intake::{Damage, ReadBatch};
+use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
+
+use crate::clock::now;
+use crate::http::chain;
+use crate::node::Node;
+
+/// The metric store's name as a reader.
+pub const METRICS: &str = "metrics";
+/// The log lake's name as a reader.
+pub const LOGS: &str = "logs";
+/// The engine's name as a reader.
+pub const ENGINE: &str = "engine";
+
+/// How much of the log is decoded at once.
+const READ_BYTES: usize = 1 << 20;
+/// How long a reader waits for something new before it looks after its store.
+const WAIT: Duration = Duration::from_millis(500);
+/// How often the engine's state is saved; a start replays at most this much.
+const SNAPSHOT_EVERY: DurationMs = DurationMs::from_mins(5);
+/// How long a reader waits after its store failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// One reader: what it does with a batch, and how it looks after its store.
+trait Reader: Send {
+    /// The name under which the intake log knows it.
+    fn name(&self) -> &'static str;
+
+    /// Takes records in; called again with the same records after an error.
+    fn take(&mut self, records: &[IntakeRecord], next: Seq) -> Result<(), Failure>;
+
+    /// Looks after the store; answers up to where the intake log may be freed.
+    fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure>;
+
+    /// Makes everything taken in durable, at the end.
+    fn finish(&mut self, now: UtcMs) -> Result<Seq, Failure>;
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Starts the three readers; they end, their stores flushed, after `stop`.
+///
+/// # Errors
+/// A thread that cannot be started.
+pub fn start(
+    node: &Arc<Node>,
+    engine: Engine,
+    engine_at: Seq,
+    stop: &CancellationToken,
+) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let readers: [(Box<dyn Reader>, Seq); 3] = [
+        (Box::new(MetricReader(Arc::clone(node))), node.metrics.cursor()),
+        (Box::new(LogReader(Arc::clone(node))), node.lake.cursor()),
+        (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
+    ];
+    for (reader, cursor) in &readers {
+        node.intake.register_reader(reader.name(), *cursor);
+        node.stages.reached(reader.name(), *cursor);
+    }
+    readers
+        .into_iter()
+        .map(|(reader, cursor)| {
+            let (node, stop) = (Arc::clone(node), stop.clone());
+            std::thread::Builder::new()
+                .name(format!("reader-{}", reader.name()))
+                .spawn(move || run(&node, reader, cursor, &stop))
+        })
+        .collect()
+}
+
+fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &CancellationToken) {
+    let name = reader.name();
+    while !stop.is_cancelled() {
+        match round(node, reader.as_mut(), &mut at, WAIT) {
+            Ok(()) => node.health.well(name),
+            Err(error) => {
+                node.health.ill(name, chain(error.as_ref()), now());
+                std::thread::park_timeout(RETRY);
+            }
+        }
+    }
+    // What was accepted up to here is taken in before the last flush.
+    while node.intake.durable() > at && round(node, reader.as_mut(), &mut at, Duration::ZERO).is_ok() {}
+    match reader.finish(now()) {
+        Ok(cursor) => node.intake.advance(name, cursor),
+        Err(error) => tracing::warn!(reader = name, error = chain(error.as_ref()), "the last flush failed; the next start reads again"),
+    }
+}
+
+/// Takes one batch where there is one, and looks after the store. After an error the same records come again.
+fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> Result<(), Failure> {
+    if node.intake.wait_beyond(*at, wait) > *at {
+        let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
+        if reader.name() == ENGINE {
+            report_damage(node, &damage)?;
+        }
+        reader.take(&records, next)?;
+        *at = next;
+        node.stages.reached(reader.name(), next);
+    }
+    node.intake.advance(reader.name(), reader.maintain(now())?);
+    Ok(())
+}
+
+/// Damaged frames lose what they held: told once, in the journal and to the operator.
+fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
+    for one in damage {
+        let key = format!("damage/{}/{}", one.first.0, one.last.0);
+        let body = serde_json::json!({
+            "segment": one.segment, "first": one.first, "last": one.last, "what": one.what,
+            "received": one.received.map(|(from, to)| [from.to_string(), to.to_string()]),
+        });
+        tracing::error!(first = %one.first, last = %one.last, what = %one.what, "records of the intake log are damaged");
+        node.state.record_event("intake_damaged", &key, None, &body, now())?;
+    }
+    Ok(())
+}
+
+struct MetricReader(Arc<Node>);
+
+impl Reader for MetricReader {
+    fn name(&self) -> &'static str {
+        METRICS
+    }
+
+    fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
+        for record in records {
+            let series = if let Body::Samples(series) = &record.body { series.as_slice() } else { &[] };
+            let appended = self.0.metrics.append(record.seq, record.received, series);
+            self.0.stages.stored_samples(&appended);
+        }
+        Ok(())
+    }
+
+    fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
+        self.0.metrics.maintain(now)?;
+        Ok(self.0.metrics.cursor())
+    }
+
+    fn finish(&mut self, _now: UtcMs) -> Result<Seq, Failure> {
+        self.0.metrics.flush()?;
+        Ok(self.0.metrics.cursor())
+    }
+}
+
+struct LogReader(Arc<Node>);
+
+impl Reader for LogReader {
+    fn name(&self) -> &'static str {
+        LOGS
+    }
+
+    fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
+        for record in records {
+            let logs = if let Body::Logs(logs) = &record.body { logs.as_slice() } else { &[] };
+            self.0.lake.append(record.seq, record.received, logs);
+            self.0.stages.stored_logs(logs.len());
+        }
+        Ok(())
+    }
+
+    fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
+        self.0.lake.maintain(now)?;
+        Ok(self.0.lake.cursor())
+    }
+
+    fn finish(&mut self, _now: UtcMs) -> Result<Seq, Failure> {
+        self.0.lake.flush()?;
+        Ok(self.0.lake.cursor())
+    }
+}
+
+/// Steps the engine over the log. The facts of a batch reach the journal in one transaction; the engine's state is
+/// saved now and then, and a start goes on from the last save: facts told again are skipped by their keys.
+struct EngineReader {
+    node: Arc<Node>,
+    engine: Engine,
+    at: Seq,
+    saved: Seq,
+    saved_at: UtcMs,
+    /// Facts of records already stepped over that the journal has not taken yet.
+    pending: Vec<Fact>,
+}
+
+impl EngineReader {
+    fn new(node: Arc<Node>, engine: Engine, at: Seq) -> Self {
+        Self { node, engine, at, saved: at, saved_at: now(), pending: Vec::new() }
+    }
+
+    fn write_facts(&mut self) -> Result<(), Failure> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.node.state.record_facts(&self.pending, self.at, now())?;
+        self.node.stages.facts(self.pending.len());
+        self.pending.clear();
+        Ok(())
+    }
+
+    fn save(&mut self, now: UtcMs) -> Result<(), Failure> {
+        self.write_facts()?;
+        self.node.state.save_snapshot(self.at, &self.engine.save())?;
+        (self.saved, self.saved_at) = (self.at, now);
+        Ok(())
+    }
+}
+
+impl Reader for EngineReader {
+    fn name(&self) -> &'static str {
+        ENGINE
+    }
+
+    fn take(&mut self, records: &[IntakeRecord], next: Seq) -> Result<(), Failure> {
+        let began = std::time::Instant::now();
+        for record in records.iter().filter(|record| record.seq > self.at) {
+            self.pending.extend(self.engine.step(record));
+            self.at = record.seq;
+        }
+        self.at = self.at.max(next);
+        self.node.stages.stepped(began.elapsed(), self.engine.stats());
+        self.write_facts()
+    }
+
+    fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
+        self.write_facts()?;
+        let since = now.since(self.saved_at);
+        if self.at > self.saved && (since >= SNAPSHOT_EVERY || since < DurationMs(0)) {
+            self.save(now)?;
+        }
+        Ok(self.saved)
+    }
+
+    fn finish(&mut self, now: UtcMs) -> Result<Seq, Failure> {
+        self.save(now)?;
+        Ok(self.saved)
+    }
+}

@@ -1,0 +1,145 @@
+//! What each stage of the pipeline has done, for the pipeline page and the node's own metrics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use wk_engine::EngineStats;
+use wk_store::metrics::Appended;
+use wk_types::{Seq, UtcMs};
+
+/// Counters of the stages behind the intake log, since the node started.
+#[derive(Debug, Default)]
+pub struct Stages {
+    stored_samples: AtomicU64,
+    late: AtomicU64,
+    future: AtomicU64,
+    duplicate: AtomicU64,
+    over_limit: AtomicU64,
+    stored_logs: AtomicU64,
+    facts: AtomicU64,
+    step_micros: AtomicU64,
+    engine: Mutex<EngineStats>,
+    reached: Mutex<BTreeMap<&'static str, Seq>>,
+}
+
+/// The counters at one instant.
+#[derive(Debug, Clone, Serialize)]
+pub struct StageCounts {
+    /// Samples stored.
+    pub stored_samples: u64,
+    /// Samples stored that came out of order.
+    pub late: u64,
+    /// Samples refused because they lie in the future.
+    pub future: u64,
+    /// Samples refused because their instant was taken.
+    pub duplicate: u64,
+    /// Samples refused because there are too many series.
+    pub over_limit: u64,
+    /// Log records stored.
+    pub stored_logs: u64,
+    /// Facts that the engine concluded.
+    pub facts: u64,
+    /// Time spent in the engine, in seconds.
+    pub step_seconds_total: f64,
+}
+
+impl Stages {
+    /// Counts what the metric store did with a record.
+    pub fn stored_samples(&self, appended: &Appended) {
+        self.stored_samples.fetch_add(appended.stored, Ordering::Relaxed);
+        self.late.fetch_add(appended.late, Ordering::Relaxed);
+        self.future.fetch_add(appended.future, Ordering::Relaxed);
+        self.duplicate.fetch_add(appended.duplicate, Ordering::Relaxed);
+        self.over_limit.fetch_add(appended.over_limit, Ordering::Relaxed);
+    }
+
+    /// Counts log records stored.
+    pub fn stored_logs(&self, count: usize) {
+        self.stored_logs.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Counts facts written to the journal.
+    pub fn facts(&self, count: usize) {
+        self.facts.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Counts the engine's time and keeps its figures.
+    pub fn stepped(&self, took: Duration, stats: EngineStats) {
+        self.step_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+
+    /// Notes how far a reader has read.
+    pub fn reached(&self, reader: &'static str, seq: Seq) {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).insert(reader, seq);
+    }
+
+    /// How far each reader has read.
+    pub fn all_reached(&self) -> BTreeMap<&'static str, Seq> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The engine's figures after its last step.
+    pub fn engine(&self) -> EngineStats {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The counters now.
+    pub fn counts(&self) -> StageCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StageCounts {
+            stored_samples: read(&self.stored_samples),
+            late: read(&self.late),
+            future: read(&self.future),
+            duplicate: read(&self.duplicate),
+            over_limit: read(&self.over_limit),
+            stored_logs: read(&self.stored_logs),
+            facts: read(&self.facts),
+            step_seconds_total: read(&self.step_micros) as f64 / 1e6,
+        }
+    }
+}
+
+/// What ails a part of the node.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ailment {
+    /// The part, such as `metrics` or `engine`.
+    pub part: &'static str,
+    /// What went wrong last.
+    pub what: String,
+    /// Since when.
+    pub since: UtcMs,
+}
+
+/// Which parts of the node are failing now.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<BTreeMap<&'static str, Ailment>>);
+
+impl Health {
+    /// Notes that a part failed; logged when it begins.
+    pub fn ill(&self, part: &'static str, what: String, now: UtcMs) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match parts.get_mut(part) {
+            Some(ailment) => ailment.what = what,
+            None => {
+                tracing::error!(part, %what, "a part of the node is failing; it tries again");
+                parts.insert(part, Ailment { part, what, since: now });
+            }
+        }
+    }
+
+    /// Notes that a part works.
+    pub fn well(&self, part: &'static str) {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(part).is_some() {
+            tracing::info!(part, "a part of the node works again");
+        }
+    }
+
+    /// The parts that are failing now.
+    pub fn ailments(&self) -> Vec<Ailment> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
