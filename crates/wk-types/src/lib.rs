@@ -11,6 +11,7 @@ pub mod incident;
 pub mod intake;
 pub mod labels;
 pub mod log;
+mod number;
 pub mod series;
 pub mod severity;
 pub mod signal;

@@ -15,6 +15,7 @@ pub struct Sample {
     /// When the value was observed.
     pub time: UtcMs,
     /// The value, in the metric's base unit.
+    #[serde(with = "crate::number")]
     pub value: f64,
 }
 

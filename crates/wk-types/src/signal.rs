@@ -45,8 +45,10 @@ pub enum Direction {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Band {
     /// Lower end.
+    #[serde(with = "crate::number")]
     pub low: f64,
     /// Upper end.
+    #[serde(with = "crate::number")]
     pub high: f64,
 }
 
@@ -54,6 +56,7 @@ pub struct Band {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Evidence {
     /// The value that raised the signal, in `unit`.
+    #[serde(with = "crate::number")]
     pub observed: f64,
     /// The value's unit, such as `ratio`, `bytes` or `seconds`; empty where unknown.
     pub unit: String,
@@ -87,6 +90,7 @@ pub struct Signal {
     /// How bad it is.
     pub severity: Severity,
     /// How sure, 0..=1.
+    #[serde(with = "crate::number")]
     pub score: f64,
     /// Which way the value went.
     pub direction: Direction,
