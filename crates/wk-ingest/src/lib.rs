@@ -1,1 +1,20 @@
 //! Sources: one module each, everything that takes telemetry in.
+//!
+//! A source turns what it receives into attributed records and offers them to the intake log ([`contract::Intake`]).
+//! Senders that can wait are made to wait while the log is busy; what cannot wait is counted as lost.
+
+pub mod asset_table;
+pub mod contract;
+mod delivery;
+pub mod logs;
+pub mod network;
+pub mod stats;
+pub mod syslog;
+#[cfg(test)]
+mod testing;
+pub mod times;
+
+pub use asset_table::AssetTable;
+pub use contract::{Ack, Attribution, Clock, Identity, Intake, Refused, Sender, SourceContext};
+pub use network::Network;
+pub use stats::{ReasonCount, SourceSnapshot, SourceStats};

@@ -1,0 +1,136 @@
+//! From what a source read of a log message to the attributed record.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use wk_types::{AssetId, LogRecord, Severity, UtcMs};
+
+use crate::contract::{Sender, SourceContext};
+use crate::stats::shortened;
+use crate::times;
+
+/// How many bytes one attribute's value keeps; the rest is cut off and counted.
+pub const ATTRIBUTE_BYTES_MAX: usize = 8 * 1024;
+/// How many attributes a message keeps; further ones are left out and counted.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+/// Attributes by name.
+pub type Attributes = BTreeMap<Arc<str>, Arc<str>>;
+
+/// A log message as a source read it.
+#[derive(Debug, Default)]
+pub struct Draft<'a> {
+    /// The sender's time.
+    pub time: Option<UtcMs>,
+    /// The host that the message names.
+    pub host: Option<&'a str>,
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
+    /// The asset that the configuration names.
+    pub declared: Option<&'a AssetId>,
+    /// The program; empty where unknown.
+    pub app: &'a str,
+    /// How bad the sender says it is.
+    pub severity: Severity,
+    /// The text.
+    pub message: &'a str,
+    /// Everything else.
+    pub attributes: Attributes,
+}
+
+/// Attributes a message and settles its time, counting what is odd about it.
+#[must_use]
+pub fn attribute(context: &SourceContext, draft: Draft<'_>, received: UtcMs) -> LogRecord {
+    let sender = Sender { claimed: draft.host, peer: draft.peer, declared: draft.declared };
+    let attribution = context.identity.resolve(&context.name, &sender);
+    let settled = times::settle(draft.time, received);
+    let mut attributes = draft.attributes;
+    bound(context, &mut attributes, draft.message);
+    if let Some(sent) = settled.set_aside {
+        context.stats.flagged(times::CLOCK_DIFFERS, 1, draft.message);
+        attributes.insert("sent_time".into(), sent.to_string().into());
+    }
+    if let Some(host) = draft.host.filter(|host| !host.eq_ignore_ascii_case(attribution.asset.as_str())) {
+        attributes.insert("host".into(), shortened(host, ATTRIBUTE_BYTES_MAX).into());
+    }
+    if let (Some(_), Some(peer)) = (&attribution.unknown, draft.peer) {
+        attributes.insert("peer".into(), peer.to_canonical().to_string().into());
+    }
+    context.stats.check_late(settled.time, received);
+    LogRecord {
+        time: settled.time,
+        asset: attribution.asset,
+        app: draft.app.into(),
+        severity: draft.severity,
+        message: draft.message.into(),
+        attributes,
+    }
+}
+
+fn bound(context: &SourceContext, attributes: &mut Attributes, message: &str) {
+    let surplus = attributes.len().saturating_sub(ATTRIBUTES_MAX);
+    if surplus > 0 {
+        context.stats.flagged("attributes left out beyond 64", 1, message);
+        for _ in 0..surplus {
+            attributes.pop_last();
+        }
+    }
+    for value in attributes.values_mut().filter(|value| value.len() > ATTRIBUTE_BYTES_MAX) {
+        context.stats.flagged("attribute cut at 8 KiB", 1, message);
+        *value = shortened(value, ATTRIBUTE_BYTES_MAX).into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{NOW, context};
+    use wk_types::DurationMs;
+
+    #[test]
+    fn an_unknown_sender_keeps_its_name_and_address() {
+        let (context, _) = context("test");
+        let peer = Some("10.0.0.9".parse().unwrap());
+        let draft = Draft { host: Some("galley-tv"), peer, message: "x", ..Draft::default() };
+        let record = attribute(&context, draft, NOW);
+        assert_eq!(record.asset, AssetId::unknown());
+        assert_eq!((&*record.attributes["host"], &*record.attributes["peer"]), ("galley-tv", "10.0.0.9"));
+    }
+
+    #[test]
+    fn a_known_sender_is_not_named_twice() {
+        let (context, _) = context("test");
+        let draft = Draft { host: Some("BRIDGE-PC"), message: "x", ..Draft::default() };
+        assert!(attribute(&context, draft, NOW).attributes.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_differs_is_counted_and_kept_beside_the_receipt() {
+        let (context, _) = context("test");
+        let draft = Draft { time: Some(UtcMs(7_000)), host: Some("bridge-pc"), message: "x", ..Draft::default() };
+        let record = attribute(&context, draft, NOW);
+        assert_eq!((record.time, &*record.attributes["sent_time"]), (NOW, "1970-01-01T00:00:07.000Z"));
+        assert_eq!(context.stats.snapshot().flagged[times::CLOCK_DIFFERS].count, 1);
+    }
+
+    #[test]
+    fn old_messages_count_as_late() {
+        let (context, _) = context("test");
+        let time = Some(NOW - DurationMs::from_hours(2));
+        let record = attribute(&context, Draft { time, message: "x", ..Draft::default() }, NOW);
+        assert_eq!((Some(record.time), context.stats.snapshot().late), (time, 1));
+    }
+
+    #[test]
+    fn attributes_are_bounded_in_number_and_size() {
+        let (context, _) = context("test");
+        let mut attributes: Attributes =
+            (0..ATTRIBUTES_MAX + 3).map(|at| (format!("a{at:03}").into(), "v".into())).collect();
+        attributes.insert("a000".into(), "x".repeat(ATTRIBUTE_BYTES_MAX + 1).into());
+        let draft = Draft { host: Some("bridge-pc"), message: "x", attributes, ..Draft::default() };
+        let record = attribute(&context, draft, NOW);
+        assert_eq!((record.attributes.len(), record.attributes["a000"].len()), (ATTRIBUTES_MAX, ATTRIBUTE_BYTES_MAX));
+        assert_eq!(context.stats.snapshot().flagged.len(), 2);
+    }
+}
