@@ -1,0 +1,42 @@
+use wk_block::{Header, Layout, SeriesReader, Writer};
+
+use crate::workload::Workload;
+
+/// Writes the workload as one block; returns bytes a sample without and with the dictionary, and bytes a series of it.
+fn measure(steps: usize) -> (f64, f64, f64) {
+    let workload = Workload::new(steps, 20_261_124);
+    let mut writer = Writer::new().unwrap();
+    for (series, samples) in workload.iter() {
+        writer.push(series, &samples).unwrap();
+    }
+    let bytes = writer.finish().unwrap();
+    let header = Header::read(&bytes[..]).unwrap();
+    let layout = Layout::read(&header, &bytes[..]).unwrap();
+    let mut reader = SeriesReader::new(&layout, &bytes[..]);
+    for (position, (_, samples)) in workload.iter().enumerate().step_by(97) {
+        assert_eq!(reader.samples(position).unwrap(), samples);
+    }
+    let samples = header.samples as f64;
+    let dictionary = f64::from(header.dictionary.bytes);
+    println!(
+        "{} series of {} targets x {steps}: {:.3} bytes/sample, with the dictionary {:.3} ({:.2} bytes/series)",
+        workload.len(),
+        workload.targets(),
+        (bytes.len() as f64 - dictionary) / samples,
+        bytes.len() as f64 / samples,
+        dictionary / f64::from(header.series),
+    );
+    ((bytes.len() as f64 - dictionary) / samples, bytes.len() as f64 / samples, dictionary / f64::from(header.series))
+}
+
+#[test]
+fn five_minutes_of_a_ship_take_well_under_a_byte_a_sample() {
+    let (samples, whole, per_series) = measure(20);
+    assert!(samples < 0.8 && whole < 0.85 && per_series < 4.0, "{samples} {whole} {per_series}");
+}
+
+#[test]
+fn two_hours_of_a_ship_take_six_tenths_of_a_byte_a_sample() {
+    let (samples, whole, _) = measure(480);
+    assert!(samples < 0.62 && whole < 0.62, "{samples} {whole}");
+}
