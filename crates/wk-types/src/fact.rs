@@ -157,6 +157,19 @@ impl FactBody {
         }
     }
 
+    /// The incident as it stands after this fact, where the fact carries it whole.
+    #[must_use]
+    pub fn incident(&self) -> Option<&Incident> {
+        match self {
+            Self::IncidentOpened { incident, .. }
+            | Self::IncidentJoined { incident, .. }
+            | Self::IncidentAcknowledged { incident, .. }
+            | Self::IncidentResolved { incident, .. }
+            | Self::IncidentReopened { incident, .. } => Some(incident),
+            _ => None,
+        }
+    }
+
     /// The command this fact answers, where it answers one.
     #[must_use]
     pub const fn answers(&self) -> Option<&CommandId> {

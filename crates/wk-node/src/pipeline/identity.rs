@@ -67,7 +67,7 @@ impl NodeIdentity {
 
 impl Identity for NodeIdentity {
     fn resolve(&self, source: &SourceName, sender: &Sender<'_>) -> Attribution {
-        let attribution = self.table.resolve(sender);
+        let attribution = self.table.look_up(sender);
         if let Some(reason) = &attribution.unknown {
             self.note(source, sender, reason);
         }

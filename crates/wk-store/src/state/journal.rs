@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::{Deserialize as _, Serialize};
-use wk_types::{Fact, IncidentId, PersonRef, UtcMs, VesselId};
+use wk_types::{Fact, IncidentId, PersonRef, Seq, UtcMs, VesselId};
 
 use super::error::{Fault, StateError};
 use super::head::{self, Head};
@@ -224,6 +224,45 @@ impl State {
             connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM journal WHERE entry > ?1 ORDER BY entry LIMIT ?2"))?
                 .query_and_then(params![entry, limit.min(JOURNAL_READ_MAX)], read_entry)?
+                .collect()
+        })
+    }
+
+    /// The latest `limit` entries, newest first, of one kind and since one time where these are given.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub fn journal_latest(
+        &self,
+        kind: Option<&str>,
+        since: Option<UtcMs>,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>, StateError> {
+        self.db().read("read the journal", |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM journal
+                     WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR recorded >= ?2)
+                     ORDER BY entry DESC LIMIT ?3"
+                ))?
+                .query_and_then(params![kind, since.map(|time| time.0), limit.min(JOURNAL_READ_MAX)], read_entry)?
+                .collect()
+        })
+    }
+
+    /// The facts that one intake record led to, in order.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub fn facts_of(&self, input: Seq) -> Result<Vec<JournalEntry>, StateError> {
+        self.db().read("read the journal", |connection| {
+            // Every key of the record lies between these two: '0' is the character after '/'.
+            let keys = [format!("fact/{}/", input.0), format!("fact/{}0", input.0)];
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM journal WHERE key >= ?1 AND key < ?2 ORDER BY entry LIMIT ?3"
+                ))?
+                .query_and_then(params![keys[0], keys[1], JOURNAL_READ_MAX], read_entry)?
                 .collect()
         })
     }
