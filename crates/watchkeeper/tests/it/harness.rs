@@ -1,0 +1,210 @@
+//! A real node: the built program in a folder of its own, on free ports of loopback, ended by its pid.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long a node may take to be ready.
+pub const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// A free port of loopback.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until `condition` answers something, or fails with `what`.
+pub fn until<T>(within: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(answer) = condition() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// A running node and its folder.
+pub struct Node {
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+    pub http: SocketAddr,
+    pub syslog: SocketAddr,
+}
+
+impl Node {
+    /// Starts a node with further lines of configuration and waits until it is ready.
+    pub fn start(extra: &str) -> Self {
+        let mut node = Self::prepare(extra);
+        node.launch();
+        node.wait_ready();
+        node
+    }
+
+    /// A folder with a configuration, and no node yet. The node watches nothing but itself, so that tests see what
+    /// they sent and nothing else.
+    pub fn prepare(extra: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let syslog = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let quiet = if extra.contains("[host]") { "" } else { "[host]\nenabled = false\n" };
+        let config = format!(
+            "name = \"MV Test\"\n[http]\nlisten = \"{http}\"\n[syslog]\nlisten = \"{syslog}\"\n[logs]\njournald = false\nfiles = []\n{quiet}{extra}\n"
+        );
+        std::fs::write(dir.path().join("watchkeeper.toml"), config).unwrap();
+        Self { dir, child: None, http, syslog }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts the program; its log goes to `node.log` in the folder.
+    pub fn launch(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("node.log")).unwrap();
+        let child = program()
+            .args(["ship", "--config"])
+            .arg(self.dir.path().join("watchkeeper.toml"))
+            .arg("--data")
+            .arg(self.data())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    pub fn wait_ready(&mut self) {
+        let deadline = Instant::now() + READY_WITHIN;
+        while self.get_status("/readyz") != Some(200) {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "the node is not ready:\n{}", self.log());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("node.log")).unwrap_or_default()
+    }
+
+    fn client(&self) -> reqwest::blocking::Client {
+        reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    pub fn get_status(&self, path: &str) -> Option<u16> {
+        self.client().get(self.url(path)).send().ok().map(|response| response.status().as_u16())
+    }
+
+    /// A request without a token, as a program on this machine sends it.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::blocking::RequestBuilder {
+        self.client().request(method.parse().unwrap(), self.url(path))
+    }
+
+    /// Runs the command line against this node's folder.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        program().arg("--data").arg(self.data()).args(arguments).output().unwrap()
+    }
+
+    /// Runs a verb with `--json` and reads its answer.
+    pub fn cli_json(&self, arguments: &[&str]) -> Value {
+        let output = self.cli(&[arguments, &["--json"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The rows of an SQL query.
+    pub fn sql(&self, query: &str) -> Vec<Value> {
+        self.cli_json(&["query", "sql", query])["rows"].as_array().unwrap().clone()
+    }
+
+    /// The single number an SQL query answers.
+    pub fn count(&self, query: &str) -> u64 {
+        self.sql(query)[0][0].as_u64().unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Kills the node as a power cut would end it.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Ends the node cleanly and returns how long it took.
+    pub fn terminate(&mut self) -> Duration {
+        let mut child = self.child.take().unwrap();
+        let began = Instant::now();
+        let ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(ended.success());
+        let status = child.wait().unwrap();
+        assert!(status.success(), "the node ended with {status}:\n{}", self.log());
+        began.elapsed()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The built program.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watchkeeper"));
+    command.env_remove("WATCHKEEPER_PROGRAM");
+    command
+}
+
+/// A peer's program from the folder that the test set-up unpacked, ready to run; `None`, and noted as skipped, where
+/// it is not there.
+pub fn peer(test: &str, path: &str) -> Option<Command> {
+    let root = std::env::var_os("WATCHKEEPER_PEERS").map(PathBuf::from).unwrap_or_default();
+    let file = root.join(path);
+    if !file.exists() {
+        skip(test, &format!("{path} is not in WATCHKEEPER_PEERS"));
+        return None;
+    }
+    let mut command = Command::new(file);
+    command.env(
+        "LD_LIBRARY_PATH",
+        format!("{0}/usr/lib/x86_64-linux-gnu:{0}/usr/lib/postfix", root.display()),
+    );
+    Some(command)
+}
+
+/// Notes that a test was skipped, for the table at the end of the run.
+pub fn skip(test: &str, why: &str) {
+    eprintln!("skipped: {test}: {why}");
+    if let Some(list) = std::env::var_os("WATCHKEEPER_SKIPPED") {
+        use std::io::Write as _;
+        let mut list = std::fs::File::options().append(true).create(true).open(list).unwrap();
+        writeln!(list, "{test}: {why}").unwrap();
+    }
+}
+
+/// A process that is ended with the test.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,101 @@
+//! Telemetry over HTTP: Prometheus remote write, and JSON logs. An answer with success means "it is on disk".
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use wk_ingest::{Refused, SourceContext, json_logs, remote_write};
+use wk_types::{NewRecord, Seq};
+
+use crate::http::auth::Ingest;
+use crate::http::problem::{Problem, chain};
+use crate::http::session::blocking;
+use crate::node::Node;
+use crate::sources::{self, JSON_LOGS, REMOTE_WRITE};
+
+/// Takes Prometheus remote write 1.0.
+#[utoipa::path(post, path = "/api/v1/write", tag = "ingest", request_body(content = Vec<u8>, content_type = "application/x-protobuf"), responses((status = 204), (status = 400, body = Object), (status = 413, body = Object), (status = 415, body = Object), (status = 503, body = Object)))]
+pub async fn write(
+    Shared(node): Shared<Arc<Node>>,
+    ingest: Ingest,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let context = sources::context(&node, REMOTE_WRITE, false);
+    let records = blocking(&node, move |node| -> Result<_, Problem> {
+        let context = sources::context(node, REMOTE_WRITE, false);
+        let parsed = remote_write::parse(
+            &body,
+            text(&headers, &header::CONTENT_TYPE),
+            text(&headers, &header::CONTENT_ENCODING),
+        )
+        .map_err(|error| {
+            context.stats.rejected("not remote write 1.0", 1, &chain(&error));
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            Problem::new(status, chain(&error))
+        })?;
+        Ok(remote_write::records(&context, parsed, ingest.peer))
+    })
+    .await?;
+    store(&context, records).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Takes JSON lines or a JSON array, as Vector's `http` sink and Fluent Bit's `http` output send them.
+#[utoipa::path(post, path = "/api/v1/logs", tag = "ingest", request_body(content = String, content_type = "application/x-ndjson"), responses((status = 200, body = Object), (status = 400, body = Object), (status = 413, body = Object), (status = 503, body = Object)))]
+pub async fn logs(
+    Shared(node): Shared<Arc<Node>>,
+    ingest: Ingest,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let context = sources::context(&node, JSON_LOGS, false);
+    let (rejected, rejected_count, records) = blocking(&node, move |node| -> Result<_, Problem> {
+        let context = sources::context(node, JSON_LOGS, false);
+        let parsed = json_logs::parse(&body);
+        let rejected: Vec<Value> = parsed
+            .rejected
+            .iter()
+            .map(|one| json!({"line": one.line, "reason": one.reason, "example": one.example}))
+            .collect();
+        let count = parsed.rejected_count;
+        Ok((rejected, count, json_logs::records(&context, parsed, ingest.peer)))
+    })
+    .await?;
+    let accepted: usize = records.iter().map(|record| record.body.items()).sum();
+    let stored = store(&context, records).await?;
+    let status = if accepted == 0 && rejected_count > 0 { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let mut answer = json!({
+        "accepted": accepted, "rejected": rejected_count, "rejections": rejected,
+        "records": stored.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    if status == StatusCode::BAD_REQUEST {
+        answer["error"] = json!("no line could be taken; rejections says why");
+    }
+    Ok((status, Json(answer)))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Stores records in order; answers once all are on disk.
+async fn store(context: &SourceContext, records: Vec<NewRecord>) -> Result<Vec<Seq>, Problem> {
+    let queued: Vec<_> =
+        records.into_iter().map(|record| (record.body.items() as u64, context.intake.append(record))).collect();
+    let mut stored = Vec::with_capacity(queued.len());
+    let mut refused: Option<Refused> = None;
+    for (items, ack) in queued {
+        match ack.await {
+            Ok(seq) => {
+                context.stats.accepted(items);
+                stored.push(seq);
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    refused.map_or(Ok(stored), |error| Err(error.into()))
+}
