@@ -6,8 +6,12 @@
 pub mod asset_table;
 pub mod contract;
 mod delivery;
+pub mod json_logs;
 pub mod logs;
 pub mod network;
+pub mod prometheus_text;
+pub mod remote_write;
+pub mod series;
 pub mod stats;
 pub mod syslog;
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::network;
 
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// How many reads at the end of the source take what the sender had already handed over.
+const READS_AT_END_MAX: usize = 64;
 /// After how much silence a connection is probed, so that those of devices that lost power end.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
@@ -136,6 +138,11 @@ impl Connection {
                 Event::Due => self.flush().await,
                 Event::Ended => break,
             }
+        }
+        for _ in 0..READS_AT_END_MAX {
+            let Ok(count @ 1..) = stream.try_read(&mut bytes) else { break };
+            self.decoder.extend(&bytes[..count]);
+            self.gather().await;
         }
         if let Some(frame) = self.decoder.last_frame() {
             self.batch.add(&frame, self.peer);

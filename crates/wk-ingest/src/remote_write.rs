@@ -1,0 +1,224 @@
+//! Prometheus remote write 1.0: the body of `POST /api/v1/write`.
+//!
+//! *Source*: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and `prompb/{remote,types}.proto`. The message is
+//! walked with prost's decoding functions instead of generated types: labels are borrowed from the body, and no count in
+//! it makes anything grow beyond the bounds below.
+
+mod walk;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use prost::DecodeError;
+use wk_types::{AssetId, Body, ErrorKind, Labels, NewRecord, Sample, Series, SeriesSamples, UtcMs};
+
+use crate::contract::{Sender, SourceContext};
+use crate::series::{self, SERIES_PER_RECORD_MAX, Texts};
+use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
+use crate::times;
+
+/// How many bytes a body may have once it is decompressed.
+pub const DECOMPRESSED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How many series one request holds at most.
+pub const SERIES_MAX: usize = 200_000;
+/// How many samples one request holds at most.
+pub const SAMPLES_MAX: usize = 2_000_000;
+
+/// One series as it was sent, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its samples, in the order they were sent.
+    pub samples: Vec<Sample>,
+}
+
+/// Samples that were rejected, with the last example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub reason: &'static str,
+    /// How many.
+    pub count: u64,
+    /// The labels of the last one.
+    pub example: String,
+}
+
+/// What a body holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RemoteWrite {
+    /// What can be stored.
+    pub series: Vec<RawSeries>,
+    /// What cannot, one entry for each reason.
+    pub rejected: Vec<Rejected>,
+    /// How many bytes the body had once decompressed.
+    pub bytes: usize,
+}
+
+impl RemoteWrite {
+    /// How many samples can be stored.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.series.iter().map(|one| one.samples.len()).sum()
+    }
+
+    /// How many samples cannot be stored.
+    #[must_use]
+    pub fn samples_rejected(&self) -> u64 {
+        self.rejected.iter().map(|one| one.count).sum()
+    }
+
+    fn reject(&mut self, reason: &'static str, count: u64, example: &str) {
+        if count == 0 {
+            return;
+        }
+        let example = shortened(example, EXAMPLE_BYTES_MAX).to_owned();
+        match self.rejected.iter_mut().find(|known| known.reason == reason) {
+            Some(known) => (known.count, known.example) = (known.count + count, example),
+            None => self.rejected.push(Rejected { reason, count, example }),
+        }
+    }
+}
+
+/// Why a body as a whole is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteWriteError {
+    /// The body is of another kind, such as remote write 2.0.
+    #[error("content type {found:?} is not taken; send remote write 1.0 (application/x-protobuf)")]
+    ContentType {
+        /// The content type as sent.
+        found: String,
+    },
+    /// The body is compressed in another way.
+    #[error("content encoding {found:?} is not taken; send snappy")]
+    Encoding {
+        /// The content encoding as sent.
+        found: String,
+    },
+    /// The body is no snappy block.
+    #[error("could not decompress the body as a snappy block")]
+    Snappy(#[source] snap::Error),
+    /// The body is too large.
+    #[error("the body has {found} {unit}, more than the {max} that are taken at once; send smaller batches")]
+    TooLarge {
+        /// What was counted.
+        unit: &'static str,
+        /// How many there are, at least.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The decompressed body is no write request.
+    #[error("could not decode the body as a write request")]
+    Protobuf(#[source] BadMessage),
+}
+
+/// Where a message departs from the encoding.
+#[derive(Debug, thiserror::Error)]
+pub enum BadMessage {
+    /// A length points behind the end, or the message ends within a field.
+    #[error("the message ends within a field")]
+    Truncated,
+    /// A key or a number cannot be read.
+    #[error(transparent)]
+    Encoding(#[from] DecodeError),
+}
+
+impl RemoteWriteError {
+    /// What sort of failure this is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
+
+    /// The HTTP status that tells the sender; none of them makes it try again.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::ContentType { .. } | Self::Encoding { .. } => 415,
+            Self::TooLarge { .. } => 413,
+            Self::Snappy(_) | Self::Protobuf(_) => 400,
+        }
+    }
+}
+
+/// Reads a body; series and samples that cannot be stored are listed, the others are returned.
+///
+/// # Errors
+/// A body that as a whole is not remote write 1.0 or exceeds a bound.
+pub fn parse(
+    body: &[u8],
+    content_type: Option<&str>,
+    content_encoding: Option<&str>,
+) -> Result<RemoteWrite, RemoteWriteError> {
+    check_content_type(content_type)?;
+    if let Some(found) = content_encoding.filter(|found| !found.trim().eq_ignore_ascii_case("snappy")) {
+        return Err(RemoteWriteError::Encoding { found: shortened(found, EXAMPLE_BYTES_MAX).to_owned() });
+    }
+    let length = snap::raw::decompress_len(body).map_err(RemoteWriteError::Snappy)?;
+    if length > DECOMPRESSED_BYTES_MAX {
+        return Err(RemoteWriteError::TooLarge { unit: "bytes", found: length, max: DECOMPRESSED_BYTES_MAX });
+    }
+    let plain = snap::raw::Decoder::new().decompress_vec(body).map_err(RemoteWriteError::Snappy)?;
+    let mut parsed = RemoteWrite { bytes: plain.len(), ..RemoteWrite::default() };
+    walk::request(&plain, &mut parsed, &mut Texts::default())?;
+    Ok(parsed)
+}
+
+/// Takes `application/x-protobuf`, alone or with `proto=prometheus.WriteRequest`, and no content type at all.
+fn check_content_type(content_type: Option<&str>) -> Result<(), RemoteWriteError> {
+    let Some(found) = content_type else { return Ok(()) };
+    let mut parts = found.split(';').map(str::trim);
+    let is_protobuf = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/x-protobuf"));
+    let is_first_version = parts
+        .filter_map(|part| part.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("proto"))
+        .all(|(_, proto)| proto.trim().trim_matches('"') == "prometheus.WriteRequest");
+    if is_protobuf && is_first_version {
+        return Ok(());
+    }
+    Err(RemoteWriteError::ContentType { found: shortened(found, EXAMPLE_BYTES_MAX).to_owned() })
+}
+
+/// Attributes the series by their `instance` label, else by where they came from, counts, and makes the records.
+#[must_use]
+pub fn records(context: &SourceContext, parsed: RemoteWrite, peer: Option<IpAddr>) -> Vec<NewRecord> {
+    let received = context.now();
+    let stats = &context.stats;
+    stats.received(parsed.samples() as u64 + parsed.samples_rejected(), parsed.bytes as u64, received);
+    for rejected in &parsed.rejected {
+        stats.rejected(rejected.reason, rejected.count, &rejected.example);
+    }
+    let mut assets: HashMap<String, AssetId> = HashMap::new();
+    let series = parsed.series.into_iter().map(|raw| {
+        let instance = raw.labels.get("instance").unwrap_or("");
+        let asset = match assets.get(instance) {
+            Some(asset) => asset.clone(),
+            None => {
+                let claimed = Some(instance).filter(|instance| !instance.is_empty());
+                let sender = Sender { claimed, peer, declared: None };
+                let asset = context.identity.resolve(&context.name, &sender).asset;
+                assets.insert(instance.to_owned(), asset.clone());
+                asset
+            }
+        };
+        raw.samples.iter().for_each(|sample| stats.check_late(sample.time, received));
+        SeriesSamples { series: Arc::new(Series::new(raw.labels, asset)), samples: raw.samples }
+    });
+    into_records(context, received, series.collect())
+}
+
+/// Splits series into records of at most [`SERIES_PER_RECORD_MAX`].
+pub(crate) fn into_records(context: &SourceContext, received: UtcMs, mut series: Vec<SeriesSamples>) -> Vec<NewRecord> {
+    let mut records = Vec::new();
+    while !series.is_empty() {
+        let rest = series.split_off(series.len().min(SERIES_PER_RECORD_MAX));
+        let body = Body::Samples(std::mem::replace(&mut series, rest));
+        records.push(NewRecord { received, source: context.name.clone(), body });
+    }
+    records
+}
+
+#[cfg(test)]
+mod tests;
