@@ -44,7 +44,7 @@ pub fn check_rules(files: &[PathBuf], as_json: bool) -> Result<ExitCode> {
     let mut all = Vec::new();
     for file in files {
         let text = fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
-        let rules = wk_engine::check_rules(&file.display().to_string(), &text)?;
+        let rules = wk_engine::check_rule_file(&file.display().to_string(), &text)?;
         all.push(json!({"file": file, "rules": rules.len()}));
         if !as_json {
             eprintln!("{}: {} rules, all well", file.display(), rules.len());

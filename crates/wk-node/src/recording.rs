@@ -75,6 +75,12 @@ struct RecordedOptions {
     resolve_hold: DurationMs,
 }
 
+/// The engine's options where incidents end after `resolve_hold` without a signal.
+pub(crate) fn engine_options(resolve_hold: DurationMs) -> EngineOptions {
+    let correlation = CorrelationOptions { resolve_hold, ..CorrelationOptions::default() };
+    EngineOptions { correlation, ..EngineOptions::default() }
+}
+
 /// Writes what the node holds since its engine was last saved, and what comes within `span`, into `out`.
 ///
 /// # Errors
@@ -102,8 +108,11 @@ fn write_records(node: &Node, from: Seq, until: Instant, out: &mut impl Write) -
     loop {
         let batch = node.intake.read(at, READ_BYTES).map_err(store)?;
         if !batch.records.is_empty() {
-            let content = wk_types::wire::encode(&batch.records);
-            frame::write(out, &FrameMeta::of_records(&batch.records, at, now()), &content)?;
+            // A frame's records follow each other without a gap; a crash or a failed write leaves gaps between frames.
+            for run in batch.records.chunk_by(|one, other| other.seq == one.seq.next()) {
+                frame::write(out, &FrameMeta::of_records(run, at, now()), &wk_types::wire::encode(run))?;
+                at = run.last().map_or(at, |record| record.seq);
+            }
             at = batch.next;
         } else if Instant::now() >= until || node.stop.is_cancelled() {
             return Ok(at);
@@ -209,8 +218,7 @@ fn restore(first: &Frame) -> Result<Engine, RecordingError> {
     }
     let end = first.content.iter().position(|byte| *byte == b'\n').ok_or_else(|| content("the options are cut off"))?;
     let recorded: RecordedOptions = serde_json::from_slice(&first.content[..end]).map_err(content)?;
-    let correlation = CorrelationOptions { resolve_hold: recorded.resolve_hold, ..CorrelationOptions::default() };
-    let options = EngineOptions { correlation, ..EngineOptions::default() };
+    let options = engine_options(recorded.resolve_hold);
     match &first.content[end + 1..] {
         [] => Ok(Engine::new(options)),
         state => Engine::load(state, options).map_err(content),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wk_config::Config;
-use wk_engine::{Engine, EngineOptions};
+use wk_engine::Engine;
 use wk_ingest::AssetTable;
 use wk_lake::{Lake, LakeOptions};
 use wk_store::intake::{IntakeLog, IntakeOptions};
@@ -148,7 +148,7 @@ pub(crate) fn open_node(
 ) -> Result<(Node, Engine, Seq), NodeError> {
     let state = State::open(folder.root(), now()).map_err(store_error("state database"))?;
     let (intake, metrics, lake) = open_stores(&config, &folder)?;
-    let options = EngineOptions { hold: DurationMs::from_secs(config.incident.hold_s.into()), ..EngineOptions::default() };
+    let options = crate::recording::engine_options(DurationMs::from_secs(config.incident.hold_s.into()));
     let (engine, engine_at) = match state.snapshot().map_err(store_error("state database"))? {
         Some((seq, bytes)) => (Engine::load(&bytes, options).map_err(store_error("engine's saved state"))?, seq),
         None => (Engine::new(options), Seq::default()),
@@ -188,7 +188,11 @@ pub(crate) fn open_node(
 fn open_stores(config: &Config, folder: &DataFolder) -> Result<(IntakeLog, MetricStore, Lake), NodeError> {
     let io = Arc::new(SystemIo);
     let storage = &config.storage;
-    let options = IntakeOptions { bytes_max: storage.intake_bytes_max, ..IntakeOptions::new(wall()) };
+    let options = IntakeOptions {
+        bytes_max: storage.intake_bytes_max,
+        readers_required: [readers::METRICS, readers::LOGS, readers::ENGINE].map(str::to_owned).to_vec(),
+        ..IntakeOptions::new(wall())
+    };
     let (intake, report) =
         IntakeLog::open(io.clone(), &folder.intake(), options).map_err(store_error("intake log"))?;
     tracing::info!(?report, "intake log opened");
@@ -243,7 +247,7 @@ fn register_assets(config: &Config, state: &State, own: &AssetId) -> Result<Asse
 fn read_rules(config: &Config, base: &Path) -> Result<Vec<(String, String)>, NodeError> {
     let mut files = Vec::new();
     if config.rules.defaults {
-        files.push(("host.yaml".to_owned(), wk_engine::DEFAULT_RULES.to_owned()));
+        files.push((wk_engine::DEFAULT_RULES_FILE.to_owned(), wk_engine::DEFAULT_RULES.to_owned()));
     }
     for path in &config.rules.files {
         let path = base.join(path);
@@ -252,7 +256,7 @@ fn read_rules(config: &Config, base: &Path) -> Result<Vec<(String, String)>, Nod
         files.push((path.display().to_string(), text));
     }
     for (name, text) in &files {
-        wk_engine::check_rules(name, text).map_err(|error| NodeError::Rules { what: http::chain(&error) })?;
+        wk_engine::check_rule_file(name, text).map_err(|error| NodeError::Rules { what: http::chain(&error) })?;
     }
     Ok(files)
 }

@@ -15,6 +15,11 @@ mod start;
 
 pub use start::{bind_syslog, start};
 
+/// The source of Prometheus remote write over HTTP.
+pub const REMOTE_WRITE: &str = "remote-write";
+/// The source of JSON logs over HTTP.
+pub const JSON_LOGS: &str = "json-logs";
+
 /// The sources and their counters, in the order they were started.
 #[derive(Debug, Default)]
 pub struct SourceRegistry(Mutex<Vec<Entry>>);

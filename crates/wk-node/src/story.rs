@@ -37,7 +37,9 @@ fn event_line(kind: &str, body: &Value) -> String {
         "mail_dead" => format!("mail to {} cannot be delivered: {}", text("recipient"), text("error")),
         "intake_damaged" => format!(
             "records r{} to r{} of the intake log are damaged: {}",
-            body["first"], body["last"], text("what")
+            body["first"],
+            body["last"],
+            text("what")
         ),
         _ => kind.replace('_', " "),
     }

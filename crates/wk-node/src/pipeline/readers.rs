@@ -112,12 +112,13 @@ fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> 
 /// Damaged frames lose what they held: told once, in the journal and to the operator.
 fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
     for one in damage {
-        let key = format!("damage/{}/{}", one.first.0, one.last.0);
+        let (first, last) = one.records.unwrap_or_default();
+        let key = format!("damage/{}/{}/{}", one.segment, first.0, last.0);
         let body = serde_json::json!({
-            "segment": one.segment, "first": one.first, "last": one.last, "what": one.what,
+            "segment": one.segment, "first": first, "last": last, "records": one.records_lost(), "what": one.what,
             "received": one.received.map(|(from, to)| [from.to_string(), to.to_string()]),
         });
-        tracing::error!(first = %one.first, last = %one.last, what = %one.what, "records of the intake log are damaged");
+        tracing::error!(%first, %last, what = %one.what, "records of the intake log are damaged");
         node.state.record_event("intake_damaged", &key, None, &body, now())?;
     }
     Ok(())
