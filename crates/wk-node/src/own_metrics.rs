@@ -158,9 +158,9 @@ fn sources(node: &Node, rows: &mut Rows) {
 fn intake(node: &Node, rows: &mut Rows) {
     let stats = node.intake.stats();
     rows.add(Metric::IntakeBytes, stats.bytes as f64);
-    rows.add(Metric::IntakeFsyncs, stats.fsyncs as f64);
+    rows.add(Metric::IntakeFsyncs, stats.syncs as f64);
     rows.add(Metric::IntakeRecords, stats.last.0 as f64);
-    rows.add(Metric::IntakeRefused, stats.refused as f64);
+    rows.add(Metric::IntakeRefused, stats.refused_records as f64);
     rows.add(Metric::IntakeDamaged, stats.damaged_records as f64);
     for (reader, seq) in node.stages.all_reached() {
         rows.add_with(Metric::ReaderLag, &[("reader", reader)], stats.last.0.saturating_sub(seq.0) as f64);

@@ -99,7 +99,7 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
         "intake": {
             "first": intake.first, "last": durable, "bytes": intake.bytes, "segments": intake.segments,
             "bytes_max": node.config.storage.intake_bytes_max, "readers": readers,
-            "damaged_records": intake.damaged_records, "refused": intake.refused, "fsyncs": intake.fsyncs,
+            "damaged_records": intake.damaged_records, "refused": intake.refused_records, "fsyncs": intake.syncs,
         },
         "sources": node.sources.describe(now()),
         "metrics": {

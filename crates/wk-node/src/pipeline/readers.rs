@@ -61,7 +61,11 @@ pub fn start(
         (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
     ];
     for (reader, cursor) in &readers {
-        node.intake.register_reader(reader.name(), *cursor);
+        if let Some(gap) = node.intake.register_reader(reader.name(), *cursor)
+            && let Err(error) = report_damage(node, &[gap])
+        {
+            node.health.ill(reader.name(), chain(error.as_ref()), now());
+        }
         node.stages.reached(reader.name(), *cursor);
     }
     readers
