@@ -1,6 +1,7 @@
 //! What is wrong with a running node, and the command that mends it.
 
 use serde::Serialize;
+use wk_engine::RuleState;
 use wk_store::state::{MessageFilter, MessageState};
 
 use crate::clock::now;
@@ -83,10 +84,11 @@ fn parts(node: &Node, findings: &mut Vec<Finding>) {
             "check the disk (dmesg, smartctl -a); which records: watchkeeper query sql is not affected, see the journal: watchkeeper journal list --kind intake_damaged",
         ));
     }
-    for (rule, error) in node.stages.engine().failing_rules {
+    for rule in node.stages.rules() {
+        let RuleState::Failing { reason } = &rule.state else { continue };
         findings.push(Finding::new(
             Grade::Error,
-            format!("the rule {rule} cannot be evaluated: {error}"),
+            format!("the rule {} in {} cannot be evaluated: {reason}", rule.alert, rule.file),
             "mend the rule, check it with: watchkeeper rules check FILE, then restart",
         ));
     }

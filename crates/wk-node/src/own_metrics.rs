@@ -227,7 +227,7 @@ pub async fn run(node: Arc<Node>, stats: Arc<SourceStats>, stop: CancellationTok
         stats.received(count, 0, at);
         match node.append(NewRecord { received: at, source: SOURCE.into(), body: Body::Samples(series) }).await {
             Ok(_) => stats.accepted(count),
-            Err(error) => stats.lost(&error.to_string(), count, ""),
+            Err(error) => stats.lost(&error.to_string(), count),
         }
     }
 }

@@ -21,4 +21,4 @@ mod scalar;
 
 pub use error::QueryError;
 pub use json::PrometheusJson;
-pub use query::{Limits, Query, Selector, Value};
+pub use query::{Limits, Query, Selector, Value, parse_duration};

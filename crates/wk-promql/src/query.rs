@@ -51,6 +51,13 @@ pub struct Selector {
     pub fixed_time: bool,
 }
 
+/// Reads a span of time as PromQL writes it, such as `1h30m`; `None` where it is none.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<DurationMs> {
+    let span = promql_parser::util::parse_duration(text).ok()?;
+    i64::try_from(span.as_millis()).ok().map(DurationMs)
+}
+
 /// What a query evaluates to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

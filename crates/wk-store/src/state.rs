@@ -153,6 +153,12 @@ impl State {
         &self.0.dir
     }
 
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir().join(STATE_FILE)
+    }
+
     /// Has `listener` called with the journal's last entry number each time entries were committed; it must return at
     /// once, such as by waking a task.
     pub fn on_journal(&self, listener: impl Fn(u64) + Send + Sync + 'static) {

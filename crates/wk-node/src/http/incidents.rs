@@ -190,7 +190,7 @@ async fn command(
 /// Appends a command to the intake log and answers its id once it is on disk.
 pub async fn send(node: &Node, by: Option<PersonRef>, verb: Verb) -> Result<CommandId, Problem> {
     let mut random = [0_u8; 8];
-    getrandom::fill(&mut random).map_err(|error| Problem::of(wk_types::ErrorKind::Unavailable, &error))?;
+    getrandom::fill(&mut random).map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     let id = CommandId::from(format!("cmd-{}", hex::encode(random)));
     let command = Command { id: id.clone(), by, verb };
     let record = NewRecord { received: now(), source: "commands".into(), body: Body::Command(Box::new(command)) };

@@ -12,7 +12,7 @@ pub struct Params(Vec<(String, String)>);
 
 impl Params {
     /// The first value of a parameter.
-    pub fn first(&self, name: &str) -> Option<&str> {
+    pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.all(name).next()
     }
 

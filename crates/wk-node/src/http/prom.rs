@@ -69,9 +69,10 @@ pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -
 }
 
 fn instant(node: &Node, text: &str, at: UtcMs) -> Result<Value, Refusal> {
-    let (query, limits) = prepare(text)?;
-    let value = query.instant(&node.metrics, at, &limits).map_err(refusal)?;
-    Ok(value.to_prometheus_json())
+    let query = Query::parse(text).map_err(refusal)?;
+    let cancelled = deadline();
+    let limits = Limits { cancelled: &cancelled, ..Limits::default() };
+    json_of(&query.instant(&node.metrics, at, &limits).map_err(refusal)?)
 }
 
 /// Evaluates PromQL at every step of a range.
@@ -84,17 +85,23 @@ pub async fn query_range(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Par
         if end < start {
             return Err(Refusal::bad_data("end lies before start"));
         }
-        let (query, limits) = prepare(needed(&params, "query")?)?;
-        let value = query.range(&node.metrics, start, end, step, &limits).map_err(refusal)?;
-        Ok(value.to_prometheus_json())
+        let query = Query::parse(needed(&params, "query")?).map_err(refusal)?;
+        let cancelled = deadline();
+        let limits = Limits { cancelled: &cancelled, ..Limits::default() };
+        json_of(&query.range(&node.metrics, start, end, step, &limits).map_err(refusal)?)
     })
     .await
 }
 
-fn prepare(text: &str) -> Result<(Query, Limits), Refusal> {
+/// Tells whether a query that begins now has taken too long.
+fn deadline() -> impl Fn() -> bool {
     let began = Instant::now();
-    let query = Query::parse(text).map_err(refusal)?;
-    Ok((query, Limits::default().with_cancel(move || began.elapsed() > QUERY_MAX)))
+    move || began.elapsed() > QUERY_MAX
+}
+
+fn json_of(value: &wk_promql::Value) -> Result<Value, Refusal> {
+    serde_json::to_value(value.to_prometheus_json())
+        .map_err(|error| Refusal { kind: ErrorKind::Bug, message: error.to_string() })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "goes into map_err")]
@@ -179,7 +186,7 @@ fn span(params: &Params) -> Result<(UtcMs, UtcMs), Refusal> {
     Ok((read("start", UtcMs::MIN)?, read("end", UtcMs::MAX)?))
 }
 
-fn needed<'a>(params: &'a Params, name: &str) -> Result<&'a str, Refusal> {
+fn needed<'a>(params: &'a Params, name: &'a str) -> Result<&'a str, Refusal> {
     params.first(name).ok_or_else(|| Refusal::bad_data(format!("the parameter {name} is missing")))
 }
 

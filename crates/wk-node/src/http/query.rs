@@ -33,7 +33,7 @@ pub async fn sql(
     Json(SqlQuery { query }): Json<SqlQuery>,
 ) -> Result<Json<SqlAnswer>, Problem> {
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
-    blocking(&node, move |node| node.lake.sql(&node.state.database(), &query, &limits)).await.map(Json)
+    blocking(&node, move |node| node.lake.sql(&node.state.path(), &query, &limits)).await.map(Json)
 }
 
 /// A question in plain words.

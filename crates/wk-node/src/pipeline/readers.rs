@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wk_engine::Engine;
 use wk_store::intake::{Damage, ReadBatch};
+use wk_store::state::Event;
 use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
 
 use crate::clock::now;
@@ -123,7 +124,8 @@ fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
             "received": one.received.map(|(from, to)| [from.to_string(), to.to_string()]),
         });
         tracing::error!(%first, %last, what = %one.what, "records of the intake log are damaged");
-        node.state.record_event("intake_damaged", &key, None, &body, now())?;
+        let event = Event { kind: "intake_damaged", key: &key, by: None, body: &body };
+        node.state.record_event(&event, now())?;
     }
     Ok(())
 }
@@ -224,12 +226,13 @@ impl Reader for EngineReader {
 
     fn take(&mut self, records: &[IntakeRecord], next: Seq) -> Result<(), Failure> {
         let began = std::time::Instant::now();
-        for record in records.iter().filter(|record| record.seq > self.at) {
+        let from = self.at;
+        for record in records.iter().filter(|record| record.seq > from) {
             self.pending.extend(self.engine.step(record));
             self.at = record.seq;
         }
         self.at = self.at.max(next);
-        self.node.stages.stepped(began.elapsed(), self.engine.stats());
+        self.node.stages.stepped(began.elapsed(), self.engine.stats(), self.engine.rule_health());
         self.write_facts()
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use wk_engine::EngineStats;
+use wk_engine::{EngineStats, RuleHealth};
 use wk_store::metrics::Appended;
 use wk_types::{Seq, UtcMs};
 
@@ -21,7 +21,7 @@ pub struct Stages {
     stored_logs: AtomicU64,
     facts: AtomicU64,
     step_micros: AtomicU64,
-    engine: Mutex<EngineStats>,
+    engine: Mutex<(EngineStats, Vec<RuleHealth>)>,
     reached: Mutex<BTreeMap<&'static str, Seq>>,
 }
 
@@ -67,9 +67,9 @@ impl Stages {
     }
 
     /// Counts the engine's time and keeps its figures.
-    pub fn stepped(&self, took: Duration, stats: EngineStats) {
+    pub fn stepped(&self, took: Duration, stats: EngineStats, rules: Vec<RuleHealth>) {
         self.step_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = (stats, rules);
     }
 
     /// Notes how far a reader has read.
@@ -84,7 +84,12 @@ impl Stages {
 
     /// The engine's figures after its last step.
     pub fn engine(&self) -> EngineStats {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// How the evaluation of each rule goes.
+    pub fn rules(&self) -> Vec<RuleHealth> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     /// The counters now.
