@@ -10,6 +10,7 @@ mod params;
 mod problem;
 mod prom;
 mod query;
+mod recording;
 pub mod server;
 mod session;
 mod status;
@@ -44,7 +45,7 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         prom::query, prom::query_range, prom::labels, prom::label_values, prom::series, prom::build_info,
         query::sql, query::ask, ingest::write, ingest::logs,
         status::status, status::pipeline, status::diagnose, status::show_trace, status::metrics,
-        status::healthz, status::readyz, events::stream, admin::create, admin::list, admin::revoke,
+        status::healthz, status::readyz, recording::stream, events::stream, admin::create, admin::list, admin::revoke,
         admin::issue_setup_token, admin::mails, admin::journal, admin::journal_head,
     )
 )]
@@ -77,6 +78,7 @@ pub fn router(node: &Arc<Node>) -> Router {
         .merge(calls)
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
         .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/recording", get(recording::stream))
         .fallback_service(get(console::serve).layer(CompressionLayer::new()))
         .with_state(Arc::clone(node))
 }

@@ -88,7 +88,11 @@ fn catch_up(node: &Node) -> Result<(), NodeError> {
             .map_err(|source| NodeError::Store { store: "intake log", source: Box::new(source) })?;
         for record in &batch.records {
             match &record.body {
-                RecordBody::Samples(series) => drop(node.metrics.append(record.seq, record.received, series)),
+                RecordBody::Samples(series) => {
+                    node.metrics
+                        .append(record.seq, record.received, series)
+                        .map_err(|source| NodeError::Store { store: "metric store", source: Box::new(source) })?;
+                }
                 RecordBody::Logs(logs) => node.lake.append(record.seq, record.received, logs),
                 RecordBody::Tick | RecordBody::Command(_) => {}
             }

@@ -170,7 +170,7 @@ fn intake(node: &Node, rows: &mut Rows) {
 fn stores(node: &Node, rows: &mut Rows) {
     let (metrics, lake) = (node.metrics.stats(), node.lake.stats());
     let (counts, engine) = (node.stages.counts(), node.stages.engine());
-    rows.add(Metric::MetricsSeries, metrics.series as f64);
+    rows.add(Metric::MetricsSeries, metrics.series_indexed as f64);
     rows.add(Metric::MetricsBytes, metrics.bytes as f64);
     rows.add(Metric::MetricsStored, counts.stored_samples as f64);
     rows.add(Metric::MetricsLate, counts.late as f64);

@@ -117,7 +117,7 @@ fn write_records(node: &Node, from: Seq, until: Instant, out: &mut impl Write) -
         } else if Instant::now() >= until || node.stop.is_cancelled() {
             return Ok(at);
         } else {
-            node.intake.wait_beyond(at, WAIT);
+            let _ = node.intake.wait_beyond(at, WAIT);
         }
     }
 }

@@ -103,7 +103,7 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
         },
         "sources": node.sources.describe(now()),
         "metrics": {
-            "series": metrics.series, "samples_head": metrics.samples_head, "blocks": metrics.blocks,
+            "series": metrics.series_indexed, "samples_head": metrics.samples_head, "blocks": metrics.blocks,
             "bytes": metrics.bytes, "stored": counts.stored_samples, "late": counts.late,
             "duplicate": counts.duplicate, "future": counts.future, "over_limit": counts.over_limit,
         },

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wk_engine::Engine;
 use wk_store::intake::{Damage, ReadBatch};
-use wk_store::state::Event;
+use wk_store::state::NewEvent;
 use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
 
 use crate::clock::now;
@@ -101,16 +101,20 @@ fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &Cancellatio
 
 /// Takes one batch where there is one, and looks after the store. After an error the same records come again.
 fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> Result<(), Failure> {
-    if node.intake.wait_beyond(*at, wait) > *at {
-        let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
-        if reader.name() == ENGINE {
-            report_damage(node, &damage)?;
-        }
-        reader.take(&records, next)?;
-        *at = next;
-        node.stages.reached(reader.name(), next);
-    }
+    let taken = if node.intake.wait_beyond(*at, wait) > *at { take_batch(node, reader, at) } else { Ok(()) };
+    // Also after a failure: a store that is full is mended by being looked after.
     node.intake.advance(reader.name(), reader.maintain(now())?);
+    taken
+}
+
+fn take_batch(node: &Node, reader: &mut dyn Reader, at: &mut Seq) -> Result<(), Failure> {
+    let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
+    if reader.name() == ENGINE {
+        report_damage(node, &damage)?;
+    }
+    reader.take(&records, next)?;
+    *at = next;
+    node.stages.reached(reader.name(), next);
     Ok(())
 }
 
@@ -124,7 +128,7 @@ fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
             "received": one.received.map(|(from, to)| [from.to_string(), to.to_string()]),
         });
         tracing::error!(%first, %last, what = %one.what, "records of the intake log are damaged");
-        let event = Event { kind: "intake_damaged", key: &key, by: None, body: &body };
+        let event = NewEvent { kind: "intake_damaged", key: &key, by: None, body: &body };
         node.state.record_event(&event, now())?;
     }
     Ok(())
@@ -140,7 +144,7 @@ impl Reader for MetricReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let series = if let Body::Samples(series) = &record.body { series.as_slice() } else { &[] };
-            let appended = self.0.metrics.append(record.seq, record.received, series);
+            let appended = self.0.metrics.append(record.seq, record.received, series)?;
             self.0.stages.stored_samples(&appended);
         }
         Ok(())
