@@ -24,16 +24,6 @@ pub enum Client {
 /// Longest time a recording may go on.
 const DOWNLOAD_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-/// An answer that is no success.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Refused {
-    /// The HTTP status.
-    pub status: u16,
-    /// What the node said.
-    pub message: String,
-}
-
 impl Client {
     /// Reaches the node that uses `data`, or the folder itself where no node runs.
     ///
@@ -69,7 +59,7 @@ impl Client {
     /// Calls the node's API.
     ///
     /// # Errors
-    /// A node that cannot be reached, or its refusal ([`Refused`]).
+    /// A node that cannot be reached, or its refusal.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let (status, bytes) = match self {
             Self::Running(client) => {
@@ -87,7 +77,7 @@ impl Client {
             return Ok(answer);
         }
         let message = answer["error"].as_str().unwrap_or("the node refused without saying why").to_owned();
-        Err(anyhow!(Refused { status, message }))
+        Err(anyhow!(message))
     }
 
     /// Writes what the node answers into a file and returns its size in bytes.
