@@ -199,7 +199,7 @@ enum Harm {
     Flip { at: usize, bit: u8 },
     Truncate { at: usize },
     Cut { at: usize, length: usize },
-    Insert { at: usize, bytes: Vec<u8> },
+    Overwrite { at: usize, bytes: Vec<u8> },
 }
 
 fn any_harm() -> impl Strategy<Value = Harm> {
@@ -208,7 +208,7 @@ fn any_harm() -> impl Strategy<Value = Harm> {
         any::<usize>().prop_map(|at| Harm::Truncate { at }),
         (any::<usize>(), 1_usize..900).prop_map(|(at, length)| Harm::Cut { at, length }),
         (any::<usize>(), proptest::collection::vec(any::<u8>(), 1..300))
-            .prop_map(|(at, bytes)| Harm::Insert { at, bytes }),
+            .prop_map(|(at, bytes)| Harm::Overwrite { at, bytes }),
     ]
 }
 
@@ -230,9 +230,10 @@ impl Harm {
                 bytes.drain(range.clone());
                 range
             }
-            Self::Insert { at, bytes: inserted } => {
-                bytes.splice(at % length..at % length, inserted.iter().copied());
-                at % length..at % length + 1
+            Self::Overwrite { at, bytes: written } => {
+                let range = at % length..length.min(at % length + written.len());
+                bytes[range.clone()].copy_from_slice(&written[..range.len()]);
+                range
             }
         }
     }
