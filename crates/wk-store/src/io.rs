@@ -7,6 +7,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+pub mod crash;
+
 /// A file being written. Bytes are durable only after [`sync`](Self::sync) has returned without error.
 pub trait WriteFile: Send {
     /// Appends all of `bytes`.
@@ -39,7 +41,7 @@ pub trait ReadFile: Send + Sync {
 
 /// The file operations that durability rests on.
 pub trait Io: Send + Sync + fmt::Debug + 'static {
-    /// Creates a folder and its missing parents.
+    /// Creates a folder and its missing parents; durable on return.
     ///
     /// # Errors
     /// Whatever the system reports.
@@ -117,7 +119,10 @@ impl ReadFile for fs::File {
 
 impl Io for SystemIo {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let missing: Vec<&Path> =
+            dir.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+        fs::create_dir_all(dir)?;
+        missing.into_iter().filter_map(Path::parent).try_for_each(|parent| self.sync_dir(parent))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -149,6 +154,7 @@ impl Io for SystemIo {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         fs::File::open(dir)?.sync_all()
     }
 }
@@ -187,3 +193,6 @@ pub fn write_whole(io: &dyn Io, path: &Path, bytes: &[u8]) -> io::Result<()> {
     io.rename(&temporary, path)?;
     io.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
+
+#[cfg(test)]
+mod tests;
