@@ -216,10 +216,6 @@ impl Correlator {
         self.topology = topology;
     }
 
-    pub(crate) fn is_open(&self, id: &SignalId) -> bool {
-        self.signals.contains_key(id)
-    }
-
     pub(crate) fn open_signals(&self) -> usize {
         self.signals.len()
     }

@@ -249,15 +249,16 @@ impl Engine {
     }
 
     fn samples(&mut self, source: &SourceName, series: &[SeriesSamples], out: &mut Outbox) {
-        let mut spoken: Option<SpeakerKey> = None;
+        let mut spoken = None;
         for one in series {
-            let key = metric_speaker(source, one);
-            if spoken.as_ref() != Some(&key) {
+            let (job, instance) = metric_speaker(source, one);
+            if spoken != Some((job, instance)) {
+                spoken = Some((job, instance));
                 self.note_instance(one);
+                let key = SpeakerKey::Metrics { job: job.into(), instance: instance.into() };
                 let speakers_max = self.options.speakers_max;
                 let state = &mut self.state;
-                state.silences.hear(key.clone(), &one.series.asset, speakers_max, &mut state.correlator, out);
-                spoken = Some(key);
+                state.silences.hear(key, &one.series.asset, speakers_max, &mut state.correlator, out);
             }
             let route = self.route(one);
             let state = &mut self.state;
@@ -286,10 +287,11 @@ impl Engine {
     fn note_instance(&mut self, one: &SeriesSamples) {
         let instances = &mut self.state.instances;
         let Some(instance) = one.series.labels.get("instance") else { return };
+        let room = instances.len() < INSTANCES_MAX;
         match instances.get_mut(instance) {
             Some(asset) if *asset == one.series.asset => {}
             Some(asset) => asset.clone_from(&one.series.asset),
-            None if instances.len() < INSTANCES_MAX => {
+            None if room => {
                 instances.insert(instance.into(), one.series.asset.clone());
             }
             None => {}
@@ -361,14 +363,13 @@ impl Engine {
     }
 }
 
-/// Whose metrics a series is; without job and instance it is its source's, by asset.
-fn metric_speaker(source: &SourceName, one: &SeriesSamples) -> SpeakerKey {
+/// Job and instance of a series; without either it is its source's, by asset.
+fn metric_speaker<'a>(source: &'a SourceName, one: &'a SeriesSamples) -> (&'a str, &'a str) {
     let labels = &one.series.labels;
-    let (job, instance) = match (labels.get("job"), labels.get("instance")) {
+    match (labels.get("job"), labels.get("instance")) {
         (None, None) => (source.as_str(), one.series.asset.as_str()),
         (job, instance) => (job.unwrap_or_default(), instance.unwrap_or_default()),
-    };
-    SpeakerKey::Metrics { job: job.into(), instance: instance.into() }
+    }
 }
 
 #[cfg(test)]

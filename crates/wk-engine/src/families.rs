@@ -92,8 +92,8 @@ impl Family {
     #[must_use]
     pub fn matches(&self, metric: &str) -> bool {
         match self.pattern {
-            Pattern::Name(name) => name == metric,
-            Pattern::Suffix(suffix) => metric.ends_with(suffix),
+            Name(name) => name == metric,
+            Suffix(suffix) => metric.ends_with(suffix),
         }
     }
 }

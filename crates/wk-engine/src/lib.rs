@@ -20,6 +20,8 @@ pub mod families;
 mod outbox;
 mod rules;
 mod silence;
+#[cfg(test)]
+mod testing;
 mod window;
 
 pub use correlate::CorrelationOptions;

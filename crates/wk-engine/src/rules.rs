@@ -13,7 +13,7 @@ use serde::Serialize;
 use wk_promql::QueryError;
 use wk_types::{DurationMs, ErrorKind, Severity, UtcMs};
 
-pub(crate) use self::alerts::Rules;
+pub(crate) use self::alerts::{Rules, Surroundings};
 
 /// The rules for a host that are in force until others are set.
 pub const DEFAULT_RULES: &str = include_str!("../rules/host.yaml");

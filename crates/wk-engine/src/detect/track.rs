@@ -133,6 +133,14 @@ enum Episode {
 }
 
 impl Track {
+    /// What the track takes beside itself.
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let Shape::Moving(moving) = &self.shape else { return 0 };
+        let rows = (moving.slots.len() + moving.replaced.len()) * size_of::<f32>();
+        size_of::<Moving>() + rows + moving.recent.capacity() * size_of::<Point>()
+    }
+
     pub(crate) const fn heard(&mut self, steady: DurationMs) {
         self.heard = steady;
     }
@@ -340,14 +348,14 @@ impl Moving {
         let out_by = excess(family.bad, level, self.center);
         match &self.episode {
             Episode::Quiet => {
-                if self.filled >= SLOTS_WARM && out_by >= threshold && !self.is_habit(family, out_by) {
+                if self.filled >= SLOTS_WARM && out_by >= threshold && !self.is_habit(family, out_by, now) {
                     self.episode = Episode::Pending { since: now };
                 }
                 None
             }
             Episode::Pending { since } => {
                 let since = *since;
-                if out_by < threshold || self.is_habit(family, out_by) {
+                if out_by < threshold || self.is_habit(family, out_by, since) {
                     self.episode = Episode::Quiet;
                     return None;
                 }
@@ -416,16 +424,17 @@ impl Moving {
         }
     }
 
-    /// Tells whether a deviation like this one has been usual: several times in the last day, or yesterday at this time.
-    fn is_habit(&self, family: &Family, out_by: f64) -> bool {
+    /// Tells whether a deviation that began at `since` has been usual: several times in the last day, or yesterday
+    /// about this time. The slots from `since` on are still yesterday's, as nothing is learned while a level is out.
+    fn is_habit(&self, family: &Family, out_by: f64, since: UtcMs) -> bool {
         let same = |level: f32| {
             !level.is_nan() && excess(family.bad, f64::from(level), self.center) >= SAME_SHARE * out_by
         };
-        let present = place(self.slot);
-        let back = |position: usize| (present + SLOTS - position) % SLOTS;
+        let began = place(slot_of(since));
+        let back = |position: usize| (began + SLOTS - position) % SLOTS;
         let earlier = (0..SLOTS).filter(|position| back(*position) > NEAR_SLOTS && same(self.slots[*position]));
         let yesterday = self.replaced.iter().any(|level| same(*level))
-            || (0..NEAR_SLOTS).any(|ahead| same(self.slots[(present + ahead + 1) % SLOTS]));
+            || (0..=NEAR_SLOTS).any(|ahead| same(self.slots[(began + ahead) % SLOTS]));
         yesterday || earlier.take(HABIT_SLOTS).count() >= HABIT_SLOTS
     }
 }
