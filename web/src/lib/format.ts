@@ -131,6 +131,11 @@ export function quantity(value: number | null | undefined, unit: string): string
   }
 }
 
+/** A sentence with its first letter large; names of metrics, paths and hosts stay as they are. */
+export function capital(text: string): string {
+  return /^\p{Ll}+(?=[\s,;:]|$)/u.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
 /** `1 source`, `3 sources`. */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;

@@ -74,3 +74,51 @@ export function complaints(pipeline: Pipeline): Complaint[] {
 export function intakeFill({ intake }: Pipeline): number {
   return intake.bytes_max > 0 ? intake.bytes / intake.bytes_max : 0;
 }
+
+/** One line of the stage table; `null` where a stage has no such thing. */
+export interface StageRow {
+  name: string;
+  unit: string;
+  stored: number;
+  waiting: number | null;
+  late: number | null;
+  duplicate: number | null;
+  rejected: number | null;
+  /** Records that the stage has yet to read from the intake log. */
+  lag: number | null;
+  bytes: number | null;
+}
+
+/** Lays every stage out in the same columns, in the order in which a record passes them. */
+export function stageRows({ intake, metrics, logs, engine, journal, notify }: Pipeline): StageRow[] {
+  const none = { waiting: null, late: null, duplicate: null, rejected: null, lag: null, bytes: null };
+  const lag = (...names: string[]) => intake.readers.find(({ name }) => names.includes(name))?.lag_records ?? null;
+  const kept = intake.last > 0 ? intake.last - intake.first + 1 : 0;
+  const refused = metrics.future + metrics.over_limit;
+  return [
+    { ...none, name: "Intake log", unit: "records kept", stored: kept, rejected: intake.refused, bytes: intake.bytes },
+    {
+      name: "Metrics",
+      unit: "samples",
+      stored: metrics.stored,
+      waiting: metrics.samples_head,
+      late: metrics.late,
+      duplicate: metrics.duplicate,
+      rejected: refused,
+      lag: lag("metrics"),
+      bytes: metrics.bytes,
+    },
+    {
+      ...none,
+      name: "Logs",
+      unit: "lines",
+      stored: logs.stored,
+      waiting: logs.rows_buffered,
+      lag: lag("lake", "logs"),
+      bytes: logs.bytes,
+    },
+    { ...none, name: "Engine", unit: "facts", stored: engine.facts, lag: lag("engine") },
+    { ...none, name: "Journal", unit: "entries", stored: journal.entries, waiting: journal.entries - journal.sealed },
+    { ...none, name: "Mail", unit: "delivered", stored: notify.delivered, waiting: notify.queued, rejected: notify.dead },
+  ];
+}

@@ -27,7 +27,9 @@ export interface PlotColours {
 }
 
 const FONT = "500 13px 'Atkinson Hyperlegible Next', system-ui, sans-serif";
-export const PLOT_HEIGHT = 190;
+export const PLOT_HEIGHT = 200;
+/** Steps of an axis in bytes: powers of two, so that its labels are round. */
+const BYTE_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 
 export function marksOf({ evidence, raised, started, ended }: Signal): Marks {
   return {
@@ -71,11 +73,15 @@ export function plotOptions(
     padding: [10, 14, 0, 4],
     legend: { show: false },
     cursor: { y: false, points: { size: 8 }, drag: { x: false, y: false, setScale: false } },
-    scales: { y: { range: () => valueRange(columns[1], marks.expected, marks.observed, marks.unit) } },
+    scales: {
+      x: { range: () => timeRange(columns[0], marks) },
+      y: { range: () => valueRange(columns[1], marks.expected, marks.observed, marks.unit) },
+    },
     axes: [
       {
         ...axis,
         grid: { show: false },
+        size: 30,
         space: 70,
         values: (_plot, splits, _axis, _space, increment) => timeLabels(splits, increment),
       },
@@ -83,6 +89,7 @@ export function plotOptions(
         ...axis,
         grid: { stroke: colours.grid, width: 1 },
         space: 42,
+        ...(marks.unit.startsWith("byte") ? { incrs: BYTE_STEPS } : {}),
         size: (_plot, labels) => 16 + 7.6 * Math.max(4, ...(labels ?? []).map((label) => label.length)),
         values: (_plot, splits) => splits.map((value) => quantity(value, marks.unit)),
       },
@@ -94,6 +101,13 @@ export function plotOptions(
       setCursor: [(plot) => onCursor(plot.cursor.idx ?? null)],
     },
   };
+}
+
+/** The time axis holds every value and the signal itself, even where the values kept end before it. */
+function timeRange(times: number[], { started, raised, ended }: Marks): [number, number] {
+  const first = Math.min(times[0] ?? started, started);
+  const last = Math.max(times.at(-1) ?? raised, raised, ended ?? raised);
+  return [first, last > first ? last : first + 60];
 }
 
 function drawBehind(plot: uPlot, marks: Marks, colours: PlotColours): void {
