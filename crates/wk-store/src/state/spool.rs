@@ -5,7 +5,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wk_types::{IncidentId, Severity, UtcMs};
+use wk_types::{DurationMs, IncidentId, Severity, UtcMs};
 
 use super::error::{Fault, StateError};
 use super::journal::{NewEvent, append_event};
@@ -16,6 +16,8 @@ use super::{State, people, schema};
 pub const QUEUED_MAX: u64 = 10_000;
 /// Longest body of a message in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The longest a message waits between two attempts.
+pub const RETRY_WAIT_MAX: DurationMs = DurationMs::from_mins(15);
 /// Finished messages kept for the ledger; their deliveries stay in the journal for good.
 const FINISHED_KEPT: u64 = 10_000;
 /// Longest error or receipt kept, in characters.
@@ -224,7 +226,8 @@ impl State {
         self.db().write("write the mail spool", |transaction| enqueue(transaction, message, now).map(|_| ()))
     }
 
-    /// The waiting messages that may be tried now, oldest first.
+    /// The waiting messages that may be tried now, oldest first. One that seems to wait for longer than
+    /// [`RETRY_WAIT_MAX`] is due as well: the clock was set back meanwhile.
     ///
     /// # Errors
     /// A database that cannot be read.
@@ -232,9 +235,10 @@ impl State {
         self.db().read("read the mail spool", |connection| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM messages WHERE state = 'queued' AND next_attempt <= ?1 ORDER BY id LIMIT ?2"
+                    "SELECT {COLUMNS} FROM messages WHERE state = 'queued' AND (next_attempt <= ?1 OR next_attempt > ?2)
+                     ORDER BY id LIMIT ?3"
                 ))?
-                .query_and_then(params![now.0, limit.min(ROWS_MAX)], |row| Ok(read_message(row)?))?
+                .query_and_then(params![now.0, (now + RETRY_WAIT_MAX).0, limit.min(ROWS_MAX)], |row| Ok(read_message(row)?))?
                 .collect()
         })
     }
@@ -284,7 +288,8 @@ impl State {
         Ok(())
     }
 
-    /// Notes a failed attempt: the message waits until `next_attempt`, or with `None` is given up and shown.
+    /// Notes a failed attempt: the message waits until `next_attempt`, at most [`RETRY_WAIT_MAX`], or with `None` is
+    /// given up and shown.
     ///
     /// # Errors
     /// An unknown message, or a disk that cannot be written.
@@ -301,7 +306,7 @@ impl State {
             transaction.execute(
                 "UPDATE messages SET attempts = attempts + 1, error = ?2, next_attempt = coalesce(?3, next_attempt)
                  WHERE id = ?1",
-                params![id.0, error, next_attempt.map(|at| at.0)],
+                params![id.0, error, next_attempt.map(|at| at.min(now + RETRY_WAIT_MAX).0)],
             )?;
             if next_attempt.is_some() {
                 return Ok(());

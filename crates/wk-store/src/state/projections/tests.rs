@@ -154,7 +154,8 @@ fn the_query_views_show_times_as_sqlite_writes_them() {
                 let mut statement = connection.prepare(sql)?;
                 let columns = statement.column_count();
                 Ok(statement.query_row([], |row| {
-                    let cells = (0..columns).map(|at| Ok(row.get::<_, Option<String>>(at)?.unwrap_or("NULL".to_owned())));
+                    let cells =
+                        (0..columns).map(|at| Ok(row.get::<_, Option<String>>(at)?.unwrap_or("NULL".to_owned())));
                     Ok(cells.collect::<rusqlite::Result<Vec<_>>>()?.join(" | "))
                 })?)
             })
