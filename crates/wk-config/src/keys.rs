@@ -257,6 +257,9 @@ pub struct MailConfig {
     /// File that holds the user's password.
     #[serde(default)]
     pub smtp_password_file: Option<PathBuf>,
+    /// File in PEM with the authority that signed the relay's certificate, beside those of the system.
+    #[serde(default)]
+    pub smtp_authority_file: Option<PathBuf>,
     /// A sendmail-compatible command with its arguments, in place of `smtp`.
     #[serde(default)]
     pub sendmail: Option<Vec<String>>,

@@ -60,6 +60,12 @@ pub enum NodeError {
         /// File, place and reason.
         what: String,
     },
+    /// The mail settings cannot be used.
+    #[error("could not set up mail: {what}")]
+    Mail {
+        /// What is wrong.
+        what: String,
+    },
     /// One of the stores cannot be opened or written.
     #[error("could not open the {store}")]
     Store {
@@ -79,7 +85,7 @@ impl NodeError {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
             Self::InsecureHttp { .. } => ErrorKind::Denied,
-            Self::Tls { .. } | Self::Rules { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } => ErrorKind::InvalidInput,
         }
     }
 
@@ -106,6 +112,7 @@ impl NodeError {
                 "leave --insecure-http away to serve TLS with the node's own certificate, or give it on purpose".to_owned()
             }
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
+            Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),
         }

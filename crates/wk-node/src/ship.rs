@@ -74,6 +74,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let ShipOptions { config, base, data, insecure_http } = options;
     let listen = config.http.listen;
     let rules = read_rules(&config, &base)?;
+    let mail_settings = mail::settings(&config, &base)?;
     let folder = DataFolder::open(&data)?;
     let encrypted = !listen.ip().is_loopback() && !insecure_http;
     let acceptor = encrypted.then(|| tls::acceptor(&config.http, &data, &hostname())).transpose()?;
@@ -99,7 +100,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     tasks.spawn(housekeeping(Arc::clone(&node), stop.clone()));
     sources::start(&node, syslog, &tasks, &stop);
     tasks.spawn(own_metrics::run(Arc::clone(&node), node.sources.add(own_metrics::SOURCE, true), stop.clone()));
-    mail::start(&node, &tasks, &stop)?;
+    mail::start(&node, mail_settings, &tasks, &stop)?;
     tasks.close();
     let scheme = if encrypted { "https" } else { "http" };
     Ok(Started { address, console_url: format!("{scheme}://{address}/"), setup_token, tasks, readers, readers_stop, node })
