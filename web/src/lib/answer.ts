@@ -1,3 +1,5 @@
+import { count, quantity, UNKNOWN, utc } from "./format";
+
 /** An answer's data, as far as it can be laid out as a table. */
 export interface Table {
   columns: string[];
@@ -31,11 +33,21 @@ export function queryTexts(query: unknown): string[] {
   return typeof text === "string" ? queryTexts(text) : [JSON.stringify(query)];
 }
 
-/** One cell in words. */
-export function cell(value: unknown): string {
-  if (value === null || value === undefined) return "–";
-  if (typeof value === "number") {
-    return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
-  }
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+/** Milliseconds since the epoch from 2001 on: an integer this large is an instant and no count. */
+const INSTANT_MIN = 1e12;
+
+/** A column's name as a heading: without its unit, which the cells carry. */
+export function heading(column: string): string {
+  return column.replace(/_(ratio|bytes|ms|seconds)$/, "").replaceAll("_", " ");
+}
+
+/** One cell in words, in the unit that its column's name ends with. */
+export function cell(value: unknown, column: string, now: number): string {
+  if (value === null || value === undefined) return UNKNOWN;
+  if (typeof value === "object") return JSON.stringify(value);
+  if (typeof value !== "number") return String(value);
+  const unit = /_(ratio|bytes|ms|seconds)$/.exec(column)?.[1];
+  if (unit !== undefined) return quantity(value, unit);
+  if (Number.isInteger(value)) return value >= INSTANT_MIN ? `${utc(value, now, true)} UTC` : count(value);
+  return String(Number(value.toPrecision(4)));
 }

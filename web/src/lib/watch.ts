@@ -6,6 +6,11 @@ const URGENCY: Record<Severity, number> = { critical: 3, major: 2, minor: 1, inf
 /** What the beacon shows: the ship's state, or that nobody knows it. */
 export type BeaconState = ShipState | "unknown";
 
+/** What may be shown: nothing is well merely because nobody has said anything yet. */
+export function shownState(status: Pick<Status, "state" | "sources">): BeaconState {
+  return status.state === "well" && status.sources.total === 0 ? "unknown" : status.state;
+}
+
 /** Sorts by urgency: what nobody has taken first, then the worst, then the oldest. */
 export function byUrgency(incidents: Incident[]): Incident[] {
   return [...incidents].sort(
