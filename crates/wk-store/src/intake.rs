@@ -3,7 +3,8 @@
 //! Records are written in [frames](frame) to segment files by one thread, which syncs once for all that wait (group
 //! commit). Readers go forward by [`Seq`] at their own pace, each with a cursor that it keeps itself; a segment is
 //! freed only once all of them have passed it. Seqs ascend and are never used twice, but a start after a crash and a
-//! failed write leave gaps between them.
+//! failed write leave gaps between them. A record whose sender was told that it failed may still be found after a
+//! crash: taking in is at least once.
 
 use std::fmt;
 use std::io;
@@ -13,15 +14,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use wk_types::{Body, DurationMs, ErrorKind, IntakeRecord, NewRecord, Seq, UtcMs};
+use wk_types::{Body, DurationMs, NewRecord, Seq, UtcMs};
 
 use crate::io::Io;
 
 mod catalog;
+mod error;
 pub mod frame;
 mod opening;
 mod queue;
 mod reader;
+mod report;
 mod scan;
 mod segment;
 mod writer;
@@ -30,7 +33,9 @@ use catalog::{Catalog, Retention};
 use frame::Header;
 use queue::{Pending, Queue};
 
+pub use error::{Bound, IntakeError};
 pub use queue::RECORD_BYTES_MAX;
+pub use report::{Damage, IntakeStats, OpenReport, ReadBatch, ReaderStats};
 
 /// Tells the time; only `wk_node::clock` asks the system for it.
 pub type Clock = Arc<dyn Fn() -> UtcMs + Send + Sync>;
@@ -88,218 +93,6 @@ impl fmt::Debug for IntakeOptions {
             .field("readers_required", &self.readers_required)
             .finish_non_exhaustive()
     }
-}
-
-/// Which bound stands in the way of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// Too much waits for the disk.
-    Queue,
-    /// The log has all the bytes it may have, and not all readers have passed them.
-    Bytes,
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Queue => "too many records wait for the disk",
-            Self::Bytes => "it is full of records that are not stored yet",
-        })
-    }
-}
-
-/// Why the intake log could not do something.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum IntakeError {
-    /// A bound is reached; the sender should try again later.
-    #[error("the intake log takes no more: {bound}")]
-    Busy {
-        /// Which bound.
-        bound: Bound,
-    },
-    /// The log is closed.
-    #[error("the intake log is closed")]
-    Closed,
-    /// The record is too large.
-    #[error("the record has {bytes} bytes, more than {RECORD_BYTES_MAX}; send it in parts")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// The disk is full.
-    #[error("the disk that holds {} is full; free some space there, the node then goes on by itself", dir.display())]
-    Full {
-        /// The log's folder.
-        dir: PathBuf,
-    },
-    /// The records could not be encoded.
-    #[error("could not encode the records: {reason}")]
-    Encode {
-        /// Why.
-        reason: String,
-    },
-    /// A segment could not be written or synced; nothing more is acknowledged on it.
-    #[error("could not write {}", path.display())]
-    Write {
-        /// The segment's file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: Arc<io::Error>,
-    },
-    /// The folder or a file in it could not be opened.
-    #[error("could not open {}", path.display())]
-    Open {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: Arc<io::Error>,
-    },
-    /// A segment could not be read.
-    #[error("could not read {}", path.display())]
-    Read {
-        /// The segment's file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: Arc<io::Error>,
-    },
-    /// A newer node wrote this.
-    #[error("{} has format {found}, newer than this version reads; use a newer watchkeeper", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The format found.
-        found: u32,
-    },
-}
-
-impl IntakeError {
-    /// What sort of failure this is.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::TooLarge { .. } => ErrorKind::InvalidInput,
-            Self::Newer { .. } => ErrorKind::Conflict,
-            Self::Encode { .. } => ErrorKind::Bug,
-            Self::Busy { .. }
-            | Self::Closed
-            | Self::Full { .. }
-            | Self::Write { .. }
-            | Self::Open { .. }
-            | Self::Read { .. } => ErrorKind::Unavailable,
-        }
-    }
-
-    fn open(path: &Path, source: io::Error) -> Self {
-        Self::Open { path: path.to_owned(), source: Arc::new(source) }
-    }
-
-    fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read { path: path.to_owned(), source: Arc::new(source) }
-    }
-}
-
-/// Something that was written and cannot be read any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The segment, by the number in its file's name.
-    pub segment: u64,
-    /// How many frames or places are damaged, at least.
-    pub frames: u64,
-    /// The first and last record lost; `None` where a torn end holds none that is known.
-    pub records: Option<(Seq, Seq)>,
-    /// Earliest and latest time of receipt of what was lost, or of what stands around it.
-    pub received: Option<(UtcMs, UtcMs)>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl Damage {
-    /// At most how many records are lost.
-    #[must_use]
-    pub fn records_lost(&self) -> u64 {
-        self.records.map_or(0, |(first, last)| last.0 - first.0 + 1)
-    }
-}
-
-/// What a start found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenReport {
-    /// The first record on disk.
-    pub first: Option<Seq>,
-    /// The last record on disk; 0 where there never was one.
-    pub last: Seq,
-    /// How many segments there are.
-    pub segments: usize,
-    /// How many of them had to be scanned: the newest, and those without a valid index file.
-    pub scanned: usize,
-    /// How many bytes they have.
-    pub bytes: u64,
-    /// What is damaged, as far as it was looked at.
-    pub damage: Vec<Damage>,
-}
-
-/// What a read answers with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReadBatch {
-    /// Records in ascending order.
-    pub records: Vec<IntakeRecord>,
-    /// What to read after next time, and the reader's cursor once `records` are safe in its own store.
-    pub next: Seq,
-    /// What could not be read and was skipped.
-    pub damage: Vec<Damage>,
-}
-
-/// How far a reader is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReaderStats {
-    /// Its name.
-    pub name: String,
-    /// Everything up to here is safe in its own store.
-    pub cursor: Seq,
-    /// How many records on disk lie before it.
-    pub lag_records: u64,
-}
-
-/// What the log has done since it was opened, and what it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IntakeStats {
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// Segments on disk.
-    pub segments: usize,
-    /// The first record on disk.
-    pub first: Option<Seq>,
-    /// The last record on disk.
-    pub last: Seq,
-    /// The registered readers.
-    pub readers: Vec<ReaderStats>,
-    /// Records that wait for the writer.
-    pub queued_records: usize,
-    /// Bytes that wait for the writer, uncompressed.
-    pub queued_bytes: usize,
-    /// Records written and acknowledged.
-    pub written_records: u64,
-    /// Bytes written, compressed.
-    pub written_bytes: u64,
-    /// Frames written.
-    pub written_frames: u64,
-    /// Records that were queued and could not be written; their senders were told.
-    pub failed_records: u64,
-    /// Records refused because a bound was reached.
-    pub refused_records: u64,
-    /// Syncs of files and folders that succeeded.
-    pub syncs: u64,
-    /// Syncs that failed.
-    pub sync_errors: u64,
-    /// Frames found damaged.
-    pub damaged_frames: u64,
-    /// Records lost by it.
-    pub damaged_records: u64,
-    /// Segments freed.
-    pub freed_segments: u64,
 }
 
 #[derive(Default)]

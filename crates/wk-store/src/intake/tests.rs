@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::mpsc;
 
 use proptest::prelude::*;
-use wk_types::{Command, LogRecord, Severity, Verb};
+use wk_types::{Command, ErrorKind, IntakeRecord, LogRecord, Severity, Verb};
 
 use super::*;
 use crate::io::SystemIo;

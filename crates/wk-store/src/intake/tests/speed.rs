@@ -60,3 +60,21 @@ fn a_start_with_a_large_backlog() {
         println!("{} newest records read in {:?}", records.len(), begun.elapsed());
     }
 }
+
+#[test]
+#[ignore = "takes seconds"]
+fn a_start_after_a_crash_with_a_segment_full_of_tiny_frames() {
+    let io = CrashIo::new(1);
+    let (log, _) = open(&io, options());
+    let mut written = 0_usize;
+    while log.stats().bytes < 30 << 20 {
+        (0..1_000).for_each(|_| assert!(log.append(record("tiny")).is_ok()));
+        written += 1_000;
+    }
+    io.power_off();
+    let io = io.restart();
+    let begun = Instant::now();
+    let (_, report) = open(&io, options());
+    println!("{written} frames in {} MiB, none indexed: open in {:?}", report.bytes >> 20, begun.elapsed());
+    assert_eq!(report.last, Seq(written as u64));
+}

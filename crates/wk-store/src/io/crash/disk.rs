@@ -47,6 +47,11 @@ impl Content {
         for run in self.runs.iter_mut().filter(|run| run.1 == Fate::Pending) {
             run.1 = fate;
         }
+        self.runs.dedup_by(|run, before| {
+            let same = run.1 == before.1;
+            before.0 += if same { run.0 } else { 0 };
+            same
+        });
     }
 
     /// Keeps what a loss of power leaves: lost bytes before durable ones become zeros, those behind are cut off.
