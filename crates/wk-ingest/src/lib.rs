@@ -11,6 +11,7 @@ pub mod logs;
 pub mod network;
 pub mod prometheus_text;
 pub mod remote_write;
+pub mod scrape;
 pub mod series;
 pub mod stats;
 pub mod syslog;

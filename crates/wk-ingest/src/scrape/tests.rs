@@ -1,0 +1,223 @@
+use std::collections::VecDeque;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::testing::{RecordingIntake, context, series_text};
+
+/// Answers requests one after another, each with the next of the given answers and a closed connection.
+async fn server(answers: Vec<Vec<u8>>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+    let mut answers = VecDeque::from(answers);
+    let task = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        while let Some(answer) = answers.pop_front() {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            requests.push(String::from_utf8(request).unwrap());
+            let _ = stream.write_all(&answer).await;
+        }
+        requests
+    });
+    (url, task)
+}
+
+fn answer(head: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+fn text(body: &str) -> Vec<u8> {
+    answer("Content-Type: text/plain; version=0.0.4\r\n", body)
+}
+
+struct Run {
+    scraper: Scraper,
+    context: SourceContext,
+    intake: Arc<RecordingIntake>,
+}
+
+fn run(url: &str, change: impl FnOnce(&mut Target)) -> Run {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut target = Target::new(url, "node").unwrap();
+    target.labels.insert("instance".to_owned(), "bridge-pc:9100".to_owned());
+    change(&mut target);
+    let (context, intake) = context("scrape");
+    Run { scraper: Scraper::new(vec![target]).unwrap(), context, intake }
+}
+
+impl Run {
+    async fn rounds(&self, count: usize) {
+        let (target, shown) = &self.scraper.targets[0];
+        let mut state = TargetState::new(target);
+        for _ in 0..count {
+            state.round(&self.scraper.client, &self.context, &CancellationToken::new(), shown).await;
+        }
+    }
+
+    /// What each round stored, without the one value that differs from run to run.
+    fn stored(&self) -> String {
+        let rounds: Vec<String> = self
+            .intake
+            .records()
+            .iter()
+            .map(|record| {
+                let wk_types::Body::Samples(series) = &record.body else { panic!("samples are expected") };
+                let fixed: Vec<_> =
+                    series.iter().filter(|one| one.series.labels.name() != "scrape_duration_seconds").cloned().collect();
+                series_text(&fixed)
+            })
+            .collect();
+        rounds.join("\n--\n")
+    }
+}
+
+#[tokio::test]
+async fn samples_get_the_target_s_labels_and_asset() {
+    let (url, requests) = server(vec![text("# TYPE load gauge\nload 1.5\nx{job=\"a\",instance=\"b\",k=\"v\"} 2\n")]).await;
+    let run = run(&url, |target| drop(target.labels.insert("deck".to_owned(), "7".to_owned())));
+    run.rounds(1).await;
+    insta::assert_snapshot!(run.stored(), @r#"
+    load{deck="7", instance="bridge-pc:9100", job="node"} 1.5@0
+    scrape_samples_scraped{deck="7", instance="bridge-pc:9100", job="node"} 2@0
+    up{deck="7", instance="bridge-pc:9100", job="node"} 1@0
+    x{deck="7", exported_instance="b", exported_job="a", instance="bridge-pc:9100", job="node", k="v"} 2@0
+    "#);
+    assert!(run.intake.series().iter().all(|one| one.series.asset.as_str() == "bridge-pc"));
+    let request = requests.await.unwrap().remove(0).to_ascii_lowercase();
+    assert!(request.contains("accept: text/plain;version=0.0.4"), "{request}");
+    assert!(request.contains("x-prometheus-scrape-timeout-seconds: 10"), "{request}");
+    assert_eq!(run.scraper.metadata()["load"].kind, "gauge");
+    let health = run.scraper.health().remove(0);
+    assert_eq!((health.error, health.samples), (None, 2));
+}
+
+#[tokio::test]
+async fn honored_labels_stay() {
+    let (url, _) = server(vec![text("x{job=\"a\"} 2\n")]).await;
+    let run = run(&url, |target| target.honor_labels = true);
+    run.rounds(1).await;
+    assert!(run.stored().contains(r#"x{instance="bridge-pc:9100", job="a"} 2@0"#));
+}
+
+#[tokio::test]
+async fn series_that_go_and_targets_that_fail_get_stale_markers() {
+    let failure = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
+    let (url, _) = server(vec![text("a 1\nb 1\nc 1 1780315100000\n"), text("a 2\n"), failure, text("a 3\n")]).await;
+    let run = run(&url, |_| {});
+    run.rounds(4).await;
+    insta::assert_snapshot!(run.stored(), @r#"
+    a{instance="bridge-pc:9100", job="node"} 1@0
+    b{instance="bridge-pc:9100", job="node"} 1@0
+    c{instance="bridge-pc:9100", job="node"} 1@-100000
+    scrape_samples_scraped{instance="bridge-pc:9100", job="node"} 3@0
+    up{instance="bridge-pc:9100", job="node"} 1@0
+    --
+    a{instance="bridge-pc:9100", job="node"} 2@0
+    b{instance="bridge-pc:9100", job="node"} stale@0
+    scrape_samples_scraped{instance="bridge-pc:9100", job="node"} 1@0
+    up{instance="bridge-pc:9100", job="node"} 1@0
+    --
+    a{instance="bridge-pc:9100", job="node"} stale@0
+    scrape_samples_scraped{instance="bridge-pc:9100", job="node"} 0@0
+    up{instance="bridge-pc:9100", job="node"} 0@0
+    --
+    a{instance="bridge-pc:9100", job="node"} 3@0
+    scrape_samples_scraped{instance="bridge-pc:9100", job="node"} 1@0
+    up{instance="bridge-pc:9100", job="node"} 1@0
+    "#);
+}
+
+#[tokio::test]
+async fn damaged_lines_and_repeated_series_are_rejected_alone() {
+    let (url, _) = server(vec![text("a 1\na 2\nb{ 1\nc x\nd{e=\"1\",e=\"2\"} 1\n")]).await;
+    let run = run(&url, |_| {});
+    run.rounds(1).await;
+    let stats = run.context.stats.snapshot();
+    let rejected: Vec<(&str, u64)> = stats.rejected.iter().map(|(reason, one)| (reason.as_str(), one.count)).collect();
+    let expected =
+        [("bad series", 1), ("bad value", 1), ("duplicate label", 1), ("series comes twice in one scrape", 1)];
+    assert_eq!(rejected, expected);
+    assert!(run.stored().contains("a{instance=\"bridge-pc:9100\", job=\"node\"} 1@0"));
+}
+
+async fn error_of(answers: Vec<Vec<u8>>, change: impl FnOnce(&mut Target)) -> String {
+    let (url, _server) = server(answers).await;
+    let run = run(&url, change);
+    run.rounds(1).await;
+    assert!(run.stored().contains("up{instance=\"bridge-pc:9100\", job=\"node\"} 0@0"));
+    assert_eq!(run.context.stats.snapshot().flagged["scrape failed"].count, 1);
+    run.scraper.health().remove(0).error.unwrap()
+}
+
+#[tokio::test]
+async fn a_scrape_that_fails_says_why() {
+    let open_metrics = answer("Content-Type: application/openmetrics-text\r\n", "a 1\n");
+    assert_eq!(error_of(vec![open_metrics], |_| {}).await, "the answer ends without # EOF");
+    let many = error_of(vec![text("a 1\nb 1\n")], |target| target.samples_max = 1).await;
+    assert_eq!(many, "the answer has more than 1 samples");
+    let large = error_of(vec![text(&"#".repeat(BODY_BYTES_MAX + 1))], |_| {}).await;
+    assert_eq!(large, "the answer is larger than 16777216 bytes");
+    let short = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\nConnection: close\r\n\r\na 1\n".to_vec();
+    assert!(error_of(vec![short], |_| {}).await.contains("error"));
+    let silent = error_of(vec![vec![]], |target| target.timeout = Duration::from_millis(200)).await;
+    assert!(!silent.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_named_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+    drop(listener);
+    let run = run(&url, |_| {});
+    run.rounds(1).await;
+    let error = run.scraper.health().remove(0).error.unwrap();
+    assert!(error.to_lowercase().contains("connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_busy_log_costs_the_round_but_not_the_stale_markers() {
+    let (url, _) = server(vec![text("a 1\n"), text("a 2\n"), text("\n")]).await;
+    let run = run(&url, |target| target.interval = Duration::from_millis(30));
+    let (target, shown) = &run.scraper.targets[0];
+    let mut state = TargetState::new(target);
+    for busy in [false, true, false] {
+        run.intake.set_busy(busy);
+        state.round(&run.scraper.client, &run.context, &CancellationToken::new(), shown).await;
+    }
+    assert!(run.stored().contains("a{instance=\"bridge-pc:9100\", job=\"node\"} stale@0"));
+    assert_eq!(run.context.stats.snapshot().lost["intake busy"].count, 4);
+}
+
+#[tokio::test]
+async fn the_scraper_runs_by_itself_until_cancelled() {
+    let (url, _) = server(vec![text("a 1\n"), text("a 2\n")]).await;
+    let run = run(&url, |target| target.interval = Duration::from_millis(20));
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(run.scraper.clone().run(run.context.clone(), cancel.clone()));
+    run.intake.until(|intake| intake.records().len() >= 2).await;
+    cancel.cancel();
+    task.await.unwrap();
+    assert!(run.scraper.health()[0].scraped.is_some());
+}
+
+#[test]
+fn targets_are_spread_over_their_interval() {
+    let offset = |port: u16| Target::new(&format!("http://10.0.0.1:{port}/metrics"), "node").unwrap().offset();
+    let offsets: std::collections::BTreeSet<Duration> = (9_000..9_100).map(offset).collect();
+    assert!(offsets.len() > 90 && offsets.iter().all(|offset| *offset < Duration::from_secs(15)));
+    assert_eq!(offset(9_100), offset(9_100));
+}
+
+#[test]
+fn only_http_addresses_are_targets() {
+    for url in ["", "ship:9100", "ftp://ship/", "http://"] {
+        assert!(Target::new(url, "x").is_err(), "{url}");
+    }
+    assert_eq!(Target::new("http://ship/metrics", "x").unwrap().instance(), "ship:80");
+    assert_eq!(Target::new("https://[fd00::1]:9100/", "x").unwrap().instance(), "[fd00::1]:9100");
+}
