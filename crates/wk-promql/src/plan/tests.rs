@@ -85,10 +85,16 @@ fn wrong_text_is_refused() {
 fn size_and_nesting_are_bounded() {
     let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
     assert!(Query::parse(&nested(NESTING_MAX - 1)).is_ok());
-    for text in [nested(NESTING_MAX), "-".repeat(100_000), "-".repeat(OPERATORS_MAX + 1), vec!["a"; 3_000].join(" or ")]
-    {
+    for text in [
+        nested(NESTING_MAX),
+        nested(TOKENS_MAX / 2 - 1),
+        "-".repeat(100_000),
+        "- ".repeat(TOKENS_MAX + 1),
+        vec!["a"; TOKENS_MAX / 2 - 1].join(" or "),
+        vec!["a"; TOKENS_MAX].join(" or "),
+    ] {
         assert!(matches!(Query::parse(&text), Err(QueryError::TooLarge { .. })), "{}", &text[..20]);
     }
     // What stands in quotes is no operator.
-    assert!(Query::parse(&format!("a{{b=\"{}\"}}", "+(".repeat(OPERATORS_MAX))).is_ok());
+    assert!(Query::parse(&format!("a{{b=\"{}\"}}", "+(".repeat(TOKENS_MAX))).is_ok());
 }

@@ -1,11 +1,13 @@
 //! Cases of our own, which always run.
 
-use crate::script;
+use crate::script::{self, Names};
 
 fn check(script: &str) {
-    let outcome = script::run(script);
-    assert!(outcome.failed.is_empty(), "{:#?}", outcome.failed);
-    assert!(outcome.passed > 0, "no case ran");
+    for names in [Names::AtOnce, Names::Delayed] {
+        let outcome = script::run(script, names);
+        assert!(outcome.failed.is_empty(), "{names:?}: {:#?}", outcome.failed);
+        assert!(outcome.passed > 0, "no case ran");
+    }
 }
 
 #[test]

@@ -80,6 +80,19 @@ fn a_range_query_reads_each_selector_once() {
 }
 
 #[test]
+fn the_deepest_query_is_evaluated_on_an_ordinary_stack() {
+    let sums = vec!["sum(x)"; 190].join(" + ");
+    let Value::Vector(elements) =
+        Query::parse(&sums).unwrap().instant(&hour(), at_minute(1), &Limits::default()).unwrap()
+    else {
+        panic!("not a vector")
+    };
+    assert_eq!(elements[0].1.value, 570.0);
+    let negated = format!("{}sum(max_over_time(x[1h:1m]))", "-".repeat(190));
+    range(&negated, &hour(), MINUTE, &Limits::default()).unwrap();
+}
+
+#[test]
 fn names_are_dropped_at_once_by_default() {
     let mut source = MemorySource::default();
     source.add(Labels::metric("a", &[("host", "1")]), vec![Sample::new(UtcMs(0), 1.0)]);

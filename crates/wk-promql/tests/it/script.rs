@@ -2,7 +2,7 @@
 //!
 //! Native histograms and start timestamps are not loaded; annotations (`expect warn` and the like) are not compared.
 
-use wk_promql::{Limits, Query, Value};
+use wk_promql::{Limits, Query, QueryError, Value};
 use wk_types::series::STALE_NAN_BITS;
 use wk_types::{DurationMs, Labels, Sample, UtcMs};
 
@@ -34,8 +34,24 @@ struct Case {
     expected: Vec<String>,
 }
 
+/// When metric names are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// In each operation, as by default.
+    AtOnce,
+    /// At the end, as Prometheus' own tests have it.
+    Delayed,
+}
+
+impl Names {
+    fn parse(self, text: &str) -> Result<Query, QueryError> {
+        let query = Query::parse(text)?;
+        Ok(if self == Self::Delayed { query.with_delayed_name_removal() } else { query })
+    }
+}
+
 /// Runs a script from the top.
-pub fn run(script: &str) -> Outcome {
+pub fn run(script: &str, names: Names) -> Outcome {
     let lines: Vec<&str> = script.lines().map(str::trim).collect();
     let mut outcome = Outcome::default();
     let mut source = MemorySource::default();
@@ -49,7 +65,7 @@ pub fn run(script: &str) -> Outcome {
             body.iter().for_each(|line| load(&mut source, line, duration(step)));
             at += body.len();
         } else if line.starts_with("eval") {
-            match check(&source, &case(line, &body)) {
+            match check(&source, &case(line, &body), names) {
                 Ok(()) => outcome.passed += 1,
                 Err(why) => outcome.failed.push((at + 1, format!("{line}: {why}"))),
             }
@@ -126,12 +142,12 @@ fn load(source: &mut MemorySource, line: &str, step: DurationMs) {
     source.add(labels, samples);
 }
 
-fn check(source: &MemorySource, case: &Case) -> Result<(), String> {
+fn check(source: &MemorySource, case: &Case, names: Names) -> Result<(), String> {
     if case.expected.iter().any(|line| line.contains("{{")) {
         return Err("expects native histograms".to_owned());
     }
     let limits = Limits::default();
-    let answer = Query::parse(&case.query).map(Query::with_delayed_name_removal).and_then(|query| match case.range {
+    let answer = names.parse(&case.query).and_then(|query| match case.range {
         None => query.instant(source, case.from, &limits),
         Some((to, step)) => query.range(source, case.from, to, step, &limits),
     });
@@ -142,7 +158,7 @@ fn check(source: &MemorySource, case: &Case) -> Result<(), String> {
         (Ok(value), false) => value,
     };
     compare(case, &value)?;
-    agrees_with_range(source, case, &value)
+    agrees_with_range(source, case, &value, names)
 }
 
 fn compare(case: &Case, value: &Value) -> Result<(), String> {
@@ -178,13 +194,13 @@ fn compare(case: &Case, value: &Value) -> Result<(), String> {
 }
 
 /// An instant query and a range query answer the same at the same time.
-fn agrees_with_range(source: &MemorySource, case: &Case, value: &Value) -> Result<(), String> {
+fn agrees_with_range(source: &MemorySource, case: &Case, value: &Value, names: Names) -> Result<(), String> {
     let Value::Vector(elements) = value else { return Ok(()) };
     if case.range.is_some() || case.query.contains("start()") || case.query.contains("end()") {
         return Ok(());
     }
     let minute = DurationMs::from_mins(1);
-    let query = Query::parse(&case.query).map_err(|error| error.to_string())?.with_delayed_name_removal();
+    let query = names.parse(&case.query).map_err(|error| error.to_string())?;
     let answer = query.range(source, case.from - minute, case.from + minute, minute, &Limits::default());
     let Value::Matrix(rows) = answer.map_err(|error| format!("as a range: {error}"))? else {
         return Err("as a range: no matrix".to_owned());
