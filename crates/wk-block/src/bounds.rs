@@ -7,7 +7,7 @@ pub const LABELS_MAX: usize = 1 << 22;
 /// Samples of one series.
 pub const SERIES_SAMPLES_MAX: usize = 1 << 22;
 /// Bytes of the dictionary or of the layout once decompressed.
-pub const DIRECTORY_BYTES_MAX: usize = 1 << 26;
+pub const DIRECTORY_BYTES_MAX: usize = 1 << 27;
 /// Bytes of one stream of a value chunk once decompressed.
 pub const STREAM_BYTES_MAX: usize = 1 << 23;
 /// Bytes of a time chunk once decompressed.

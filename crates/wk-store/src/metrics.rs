@@ -1,1 +1,502 @@
-//! The metric store: a head in memory, immutable blocks on disk, one index over both.
+//! The metric store: a head in memory, immutable blocks on disk, one label index over both.
+//!
+//! Samples come from the intake log, which keeps them until they are in a block: the store has no log of its own. Every
+//! five minutes [`MetricStore::maintain`] writes the head as a *part*, and joins the parts of two hours into one block.
+//! A file's name carries the range of records it holds, so the cursor follows from the files alone, and a file whose
+//! range lies within another's has been merged and is deleted at start.
+//!
+//! Of several values of a series at one time the first stays. Samples that come out of order are kept; they stand in the
+//! part that was open when they came, whose time range then reaches back.
+
+mod cache;
+mod file;
+mod head;
+mod index;
+mod merge;
+mod open;
+mod query;
+mod retention;
+mod upkeep;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use wk_block::BlockError;
+use wk_types::{DurationMs, ErrorKind, Seq, SeriesSamples, UtcMs};
+
+use crate::io::Io;
+use cache::Cache;
+use file::BlockFile;
+use head::{Frozen, Head, Stored};
+use index::Index;
+use retention::ConfirmedClock;
+
+/// How far ahead of its reception a sample may be.
+pub const FUTURE_MAX: DurationMs = DurationMs::from_mins(10);
+/// Samples in memory at which a part is written early.
+pub const HEAD_SAMPLES_FLUSH: usize = 1 << 20;
+/// Samples in memory beyond which nothing more is taken.
+pub const HEAD_SAMPLES_MAX: usize = 1 << 21;
+
+/// Bounds of a metric store.
+#[derive(Debug, Clone)]
+pub struct MetricOptions {
+    /// How long samples are kept.
+    pub age_max: DurationMs,
+    /// How many bytes the blocks may take together.
+    pub bytes_max: u64,
+    /// How many series may be active at once.
+    pub series_max: usize,
+    /// How often the head is written as a part.
+    pub part_every: DurationMs,
+    /// The window whose parts are joined into one block.
+    pub block_span: DurationMs,
+    /// How many bytes of memory the directories of blocks may take.
+    pub cache_bytes_max: usize,
+}
+
+impl Default for MetricOptions {
+    fn default() -> Self {
+        Self {
+            age_max: DurationMs::from_hours(30 * 24),
+            bytes_max: 4 << 30,
+            series_max: 200_000,
+            part_every: DurationMs::from_mins(5),
+            block_span: DurationMs::from_hours(2),
+            cache_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Every record up to here is in a block on disk.
+    pub cursor: Seq,
+    /// How many blocks there are.
+    pub blocks: usize,
+    /// Blocks that were set aside because they could not be read.
+    pub damaged: Vec<DamagedBlock>,
+    /// Files that a finished merge had left behind, now deleted.
+    pub superseded: usize,
+}
+
+/// A block that could not be read, kept beside the others as `<file>.damaged`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedBlock {
+    /// The file's name before.
+    pub file: String,
+    /// The records it held, first and last.
+    pub seqs: (Seq, Seq),
+    /// The times of its samples, first and last.
+    pub times: (UtcMs, UtcMs),
+    /// What was found.
+    pub what: String,
+}
+
+/// What became of the samples of one record, or of all of them since start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Samples taken.
+    pub stored: u64,
+    /// Of those, samples older than one of the same series before them.
+    pub late: u64,
+    /// Samples rejected because they are over [`FUTURE_MAX`] ahead of their reception.
+    pub future: u64,
+    /// Samples rejected because they are older than anything that is kept.
+    pub too_old: u64,
+    /// Samples rejected because there is one of the same series and time, and samples of records taken before.
+    pub duplicate: u64,
+    /// Samples rejected because their series would be one too many.
+    pub over_limit: u64,
+}
+
+impl Appended {
+    fn add(&mut self, other: Self) {
+        self.stored += other.stored;
+        self.late += other.late;
+        self.future += other.future;
+        self.too_old += other.too_old;
+        self.duplicate += other.duplicate;
+        self.over_limit += other.over_limit;
+    }
+}
+
+/// What one round of upkeep did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Parts written.
+    pub parts_written: usize,
+    /// Files joined into a block.
+    pub files_merged: usize,
+    /// Blocks deleted by age.
+    pub deleted_by_age: usize,
+    /// Blocks deleted because all together took too many bytes.
+    pub deleted_by_bytes: usize,
+    /// Tells whether deletion by age lags behind a clock that jumped ahead.
+    pub retention_held: bool,
+    /// Blocks found damaged since the round before, set aside.
+    pub damaged: Vec<DamagedBlock>,
+}
+
+/// Counters and gauges of a metric store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricStats {
+    /// Series active in the head.
+    pub series_head: usize,
+    /// Samples that are not yet on disk.
+    pub samples_head: usize,
+    /// Series in the label index.
+    pub series_indexed: usize,
+    /// Blocks on disk.
+    pub blocks: usize,
+    /// Samples in these, before duplicates across blocks collapse.
+    pub samples_blocks: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+    /// Bytes of memory that loaded directories take.
+    pub cache_bytes: usize,
+    /// Every record up to here is in a block on disk.
+    pub cursor: Seq,
+    /// The time of the earliest sample, `None` where there is none.
+    pub oldest: Option<UtcMs>,
+    /// The time of the latest sample, `None` where there is none.
+    pub newest: Option<UtcMs>,
+    /// What became of all samples since start.
+    pub appended: Appended,
+    /// Blocks set aside since start, those at opening included.
+    pub blocks_damaged: u64,
+    /// Damaged chunks that queries and merges have skipped since start.
+    pub chunks_damaged: u64,
+    /// The time that retention counts from.
+    pub retention_time: Option<UtcMs>,
+    /// Tells whether deletion by age lags behind a clock that jumped ahead.
+    pub retention_held: bool,
+}
+
+/// Why the metric store could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricError {
+    /// The folder could not be made or read.
+    #[error("could not open the metric store in {}", dir.display())]
+    Open {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A block was written by a newer version.
+    #[error("could not open metric block {file}")]
+    Newer {
+        /// The file.
+        file: String,
+        /// Which format it has.
+        #[source]
+        source: BlockError,
+    },
+    /// The head takes nothing more until it has been written.
+    #[error("the metric head is full: {samples} samples wait to be written")]
+    HeadFull {
+        /// How many there are.
+        samples: usize,
+    },
+    /// A block could not be put together.
+    #[error("could not encode a metric block of {samples} samples")]
+    Encode {
+        /// How many samples it would have had.
+        samples: usize,
+        /// What was wrong.
+        #[source]
+        source: BlockError,
+    },
+    /// A block could not be written.
+    #[error("could not write metric block {file}")]
+    Write {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Blocks could not be read for a merge.
+    #[error("could not read metric block {file}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What went wrong.
+        #[source]
+        source: BlockError,
+    },
+    /// A file could not be deleted or set aside.
+    #[error("could not remove metric block {file}")]
+    Remove {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl MetricError {
+    /// What sort of failure this is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Newer { .. } => ErrorKind::Conflict,
+            Self::Encode { source, .. } | Self::Read { source, .. } => source.kind(),
+            _ => ErrorKind::Unavailable,
+        }
+    }
+
+    /// Tells whether the same call may succeed later without being changed.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        self.kind().is_retryable()
+    }
+}
+
+/// The metric store; a clone is another handle to the same one.
+#[derive(Clone)]
+pub struct MetricStore(Arc<Shared>);
+
+struct Shared {
+    io: Arc<dyn Io>,
+    dir: PathBuf,
+    options: MetricOptions,
+    state: RwLock<State>,
+    cache: Cache,
+    upkeep: Mutex<Upkeep>,
+}
+
+/// What appends, queries and upkeep share.
+struct State {
+    index: Index,
+    head: Head,
+    /// The head before this one, while it is being written.
+    frozen: Option<Arc<Frozen>>,
+    /// In the order of the records they hold.
+    blocks: Vec<Arc<BlockFile>>,
+    /// The last record that is in a block.
+    persisted: Seq,
+    /// The last record that was appended.
+    seen: Seq,
+    /// Samples before this are not taken.
+    oldest_kept: UtcMs,
+    appended: Appended,
+    /// Blocks found damaged that are yet to be set aside.
+    doubted: Vec<DamagedBlock>,
+    blocks_damaged: u64,
+    chunks_damaged: u64,
+    clock: ConfirmedClock,
+}
+
+/// What only upkeep needs; its lock keeps two rounds from running at once.
+#[derive(Default)]
+struct Upkeep {
+    last_part: Option<UtcMs>,
+    /// First files of runs that do not fit into one block.
+    unmergeable: HashSet<String>,
+}
+
+impl std::fmt::Debug for MetricStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetricStore").field("dir", &self.0.dir).finish_non_exhaustive()
+    }
+}
+
+impl MetricStore {
+    /// Opens the store in `dir`, which is made where it does not exist. Damaged blocks are set aside; only the beginning
+    /// of each block is read.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or read, and a block of a newer format.
+    pub fn open(io: Arc<dyn Io>, dir: &Path, options: MetricOptions) -> Result<(Self, OpenReport), MetricError> {
+        let (blocks, report) = open::scan(&*io, dir)?;
+        let lasts: Vec<UtcMs> = blocks.iter().map(|block| block.last).collect();
+        let state = State {
+            index: Index::default(),
+            head: Head::default(),
+            frozen: None,
+            blocks,
+            persisted: report.cursor,
+            seen: report.cursor,
+            oldest_kept: UtcMs::MIN,
+            appended: Appended::default(),
+            doubted: Vec::new(),
+            blocks_damaged: report.damaged.len() as u64,
+            chunks_damaged: 0,
+            clock: ConfirmedClock::from_history(&lasts, options.age_max),
+        };
+        let shared = Shared {
+            io,
+            dir: dir.to_owned(),
+            cache: Cache::new(options.cache_bytes_max),
+            options,
+            state: RwLock::new(state),
+            upkeep: Mutex::default(),
+        };
+        Ok((Self(Arc::new(shared)), report))
+    }
+
+    /// Takes the samples of record `seq`. Every record must be passed, those without samples with none, so that the
+    /// cursor moves on; a record up to the last one appended is known already and changes nothing.
+    ///
+    /// # Errors
+    /// The head is full because parts could not be written: nothing of the record is taken; call
+    /// [`maintain`](Self::maintain), then append it again.
+    pub fn append(&self, seq: Seq, received: UtcMs, series: &[SeriesSamples]) -> Result<Appended, MetricError> {
+        let mut state = self.0.write();
+        let samples = state.samples_unwritten();
+        if samples >= HEAD_SAMPLES_MAX && !series.is_empty() {
+            return Err(MetricError::HeadFull { samples });
+        }
+        let mut appended = Appended::default();
+        if seq <= state.seen {
+            appended.duplicate = series.iter().map(|one| one.samples.len() as u64).sum();
+        } else {
+            state.seen = seq;
+            for one in series {
+                state.append(one, received, self.0.options.series_max, &mut appended);
+            }
+        }
+        state.appended.add(appended);
+        Ok(appended)
+    }
+
+    /// Every record up to this one is in a block on disk, or had nothing to be kept.
+    #[must_use]
+    pub fn cursor(&self) -> Seq {
+        self.0.read().cursor()
+    }
+
+    /// Says that `now` is right, so that deletion by age may catch up after a jump of the clock.
+    pub fn confirm_clock(&self, now: UtcMs) {
+        self.0.write().clock.confirm(now);
+    }
+
+    /// Counters and gauges as they stand.
+    #[must_use]
+    pub fn stats(&self) -> MetricStats {
+        let cache_bytes = self.0.cache.bytes();
+        let state = self.0.read();
+        let (oldest, newest) = state.time_range();
+        MetricStats {
+            series_head: state.head.series(),
+            samples_head: state.samples_unwritten(),
+            series_indexed: state.index.len(),
+            blocks: state.blocks.len(),
+            samples_blocks: state.blocks.iter().map(|block| block.samples).sum(),
+            bytes: state.blocks.iter().map(|block| block.bytes).sum(),
+            cache_bytes,
+            cursor: state.cursor(),
+            oldest,
+            newest,
+            appended: state.appended,
+            blocks_damaged: state.blocks_damaged,
+            chunks_damaged: state.chunks_damaged,
+            retention_time: state.clock.time(),
+            retention_held: state.clock.is_held(),
+        }
+    }
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a block out of use; the next round of upkeep sets its file aside.
+    fn doubt(&self, block: &Arc<BlockFile>, error: &BlockError) {
+        tracing::error!(file = %block.name, first = %block.first, last = %block.last, %error, "metric block is damaged");
+        let mut state = self.write();
+        let before = state.blocks.len();
+        state.blocks.retain(|known| !Arc::ptr_eq(known, block));
+        if state.blocks.len() < before {
+            state.blocks_damaged += 1;
+            state.doubted.push(DamagedBlock {
+                file: block.name.clone(),
+                seqs: block.seqs,
+                times: (block.first, block.last),
+                what: error.to_string(),
+            });
+        }
+        drop(state);
+        self.cache.forget(&block.name);
+    }
+}
+
+impl State {
+    fn append(&mut self, one: &SeriesSamples, received: UtcMs, series_max: usize, appended: &mut Appended) {
+        let future = received + FUTURE_MAX;
+        let mut wanted = one.samples.iter().filter(|sample| {
+            appended.future += u64::from(sample.time > future);
+            appended.too_old += u64::from(sample.time < self.oldest_kept);
+            sample.time <= future && sample.time >= self.oldest_kept
+        });
+        let Some(first) = wanted.next() else { return };
+        let wanted: Vec<_> = std::iter::once(first).chain(wanted).copied().collect();
+        let known = self.index.number(one.series.id).filter(|number| self.head.contains(*number));
+        let number = match known {
+            Some(number) => number,
+            None if self.head.has_room(&one.series, series_max) => {
+                let number = self.index.intern(&one.series);
+                self.head.add(number, &one.series);
+                number
+            }
+            None => {
+                appended.over_limit += wanted.len() as u64;
+                return;
+            }
+        };
+        self.index.reattribute(number, &one.series);
+        for sample in wanted {
+            match self.head.push(number, sample) {
+                Stored::InOrder => appended.stored += 1,
+                Stored::Late => {
+                    appended.stored += 1;
+                    appended.late += 1;
+                }
+                Stored::Again | Stored::Duplicate => appended.duplicate += 1,
+            }
+        }
+    }
+
+    fn samples_unwritten(&self) -> usize {
+        self.head.samples() + self.frozen.as_ref().map_or(0, |frozen| frozen.samples)
+    }
+
+    fn cursor(&self) -> Seq {
+        if self.samples_unwritten() == 0 { self.seen } else { self.persisted }
+    }
+
+    fn overlapping(&self, from: UtcMs, to: UtcMs) -> Vec<Arc<BlockFile>> {
+        self.blocks.iter().filter(|block| block.meets(from, to)).cloned().collect()
+    }
+
+    fn time_range(&self) -> (Option<UtcMs>, Option<UtcMs>) {
+        let frozen = self.frozen.iter().flat_map(|frozen| frozen.columns.values());
+        let unwritten = self.head.iter().map(|(_, columns)| columns).chain(frozen);
+        let (mut oldest, mut newest) = (None, None);
+        let unwritten = unwritten.filter_map(|columns| Some((UtcMs(columns.first()?), UtcMs(columns.last()?))));
+        for (first, last) in unwritten.chain(self.blocks.iter().map(|block| (block.first, block.last))) {
+            oldest = Some(oldest.map_or(first, |oldest: UtcMs| oldest.min(first)));
+            newest = newest.max(Some(last));
+        }
+        (oldest, newest)
+    }
+}
+
+#[cfg(test)]
+mod tests;

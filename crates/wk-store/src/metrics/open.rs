@@ -1,0 +1,89 @@
+//! Finding the blocks of a folder at start, and tidying up what a crash left.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use wk_block::{BlockError, Header, verify};
+use wk_types::Seq;
+
+use super::file::{BlockFile, FileSource, parse_name, set_aside};
+use super::{DamagedBlock, MetricError, OpenReport};
+use crate::io::Io;
+
+/// The blocks of `dir` in the order of the records they hold.
+pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, OpenReport), MetricError> {
+    let failed = |source| MetricError::Open { dir: dir.to_owned(), source };
+    io.create_dir_all(dir).map_err(failed)?;
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        io.sync_dir(parent).map_err(failed)?;
+    }
+    let mut blocks = Vec::new();
+    let mut damaged = Vec::new();
+    for name in io.list(dir).map_err(failed)? {
+        if name.ends_with(".tmp") {
+            io.remove(&dir.join(&name)).map_err(failed)?;
+            continue;
+        }
+        let Some((seqs, times)) = parse_name(&name) else { continue };
+        match read_header(io, &dir.join(&name)) {
+            Ok(header) => blocks.push(BlockFile { name, ..BlockFile::new(seqs, &header) }),
+            Err(source @ BlockError::Newer { .. }) => return Err(MetricError::Newer { file: name, source }),
+            Err(BlockError::Read { source, .. }) => return Err(failed(source)),
+            Err(error) => damaged.push(DamagedBlock { file: name, seqs, times, what: error.to_string() }),
+        }
+    }
+    let superseded = find_superseded(io, dir, &mut blocks, &mut damaged).map_err(failed)?;
+    for name in &superseded {
+        io.remove(&dir.join(name)).map_err(failed)?;
+    }
+    if !superseded.is_empty() {
+        io.sync_dir(dir).map_err(failed)?;
+    }
+    for block in &damaged {
+        tracing::error!(file = %block.file, first = %block.times.0, last = %block.times.1, what = %block.what, "metric block is damaged and set aside");
+        set_aside(io, dir, &block.file).map_err(failed)?;
+    }
+    blocks.sort_by_key(|block| block.seqs);
+    let cursor = blocks.iter().map(|block| block.seqs.1).max().unwrap_or(Seq(0));
+    let report = OpenReport { cursor, blocks: blocks.len(), damaged, superseded: superseded.len() };
+    Ok((blocks.into_iter().map(Arc::new).collect(), report))
+}
+
+fn read_header(io: &dyn Io, path: &Path) -> Result<Header, BlockError> {
+    let failed = |source| BlockError::Read { part: "file", source };
+    let source = FileSource::open(io, path).map_err(failed)?;
+    let header = Header::read(&source)?;
+    if source.size().map_err(failed)? != header.file_bytes {
+        return Err(BlockError::Corrupt { part: "file", what: "its size is not what the header says" });
+    }
+    Ok(header)
+}
+
+/// Takes the files out of `blocks` that a merge has replaced, and returns their names. A merged file is read whole
+/// before what it replaces is given up.
+fn find_superseded(
+    io: &dyn Io,
+    dir: &Path,
+    blocks: &mut Vec<BlockFile>,
+    damaged: &mut Vec<DamagedBlock>,
+) -> io::Result<Vec<String>> {
+    let mut unsound: Vec<String> = Vec::new();
+    for block in blocks.iter().filter(|block| blocks.iter().any(|other| block.covers(other))) {
+        match FileSource::open(io, &dir.join(&block.name)).map(|source| verify(&source))? {
+            Ok(_) => {}
+            Err(BlockError::Read { source, .. }) => return Err(source),
+            Err(error) => {
+                unsound.push(block.name.clone());
+                let (seqs, times) = (block.seqs, (block.first, block.last));
+                damaged.push(DamagedBlock { file: block.name.clone(), seqs, times, what: error.to_string() });
+            }
+        }
+    }
+    blocks.retain(|block| !unsound.contains(&block.name));
+    let covered = |block: &BlockFile| blocks.iter().any(|other| other.covers(block));
+    let superseded: Vec<String> =
+        blocks.iter().filter(|block| covered(block)).map(|block| block.name.clone()).collect();
+    blocks.retain(|block| !superseded.contains(&block.name));
+    Ok(superseded)
+}
