@@ -280,7 +280,7 @@ struct State {
     frozen: Option<Arc<Frozen>>,
     /// In the order of the records they hold.
     blocks: Vec<Arc<BlockFile>>,
-    /// The last record that is in a block.
+    /// Every record up to here is in a block, or had nothing to be kept.
     persisted: Seq,
     /// The last record that was appended.
     seen: Seq,
@@ -358,6 +358,7 @@ impl MetricStore {
         if seq <= state.seen {
             appended.duplicate = series.iter().map(|one| one.samples.len() as u64).sum();
         } else {
+            state.persisted = state.cursor();
             state.seen = seq;
             for one in series {
                 state.append(one, received, self.0.options.series_max, &mut appended);

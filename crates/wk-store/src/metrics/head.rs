@@ -55,10 +55,6 @@ impl Columns {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.times.len() + self.late.len()
-    }
-
     fn is_empty(&self) -> bool {
         self.times.is_empty() && self.late.is_empty()
     }
@@ -248,7 +244,9 @@ mod tests {
             [columns.push(20, 9.0), columns.push(30, 9.0), columns.push(10, 10.0)],
             [Stored::Duplicate, Stored::Duplicate, Stored::Again]
         );
-        assert_eq!(columns.len(), 3);
+        let mut out = Vec::new();
+        columns.copy(UtcMs(0), UtcMs(99), &mut out);
+        assert_eq!(out.iter().map(|sample| sample.value).collect::<Vec<_>>(), [10.0, 20.0, 30.0]);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use hashbrown::HashSet as NumberSet;
 use wk_block::{BlockError, SeriesReader, Writer};
-use wk_types::{DurationMs, ErrorKind, Sample, Series};
+use wk_types::{DurationMs, ErrorKind, Sample};
 
 use super::cache::Loaded;
 use super::file::{BlockFile, set_aside};
 use super::query::in_order;
-use super::upkeep::named;
+use super::upkeep::{Numbered, named};
 use super::{Maintained, MetricError, Shared, Upkeep};
 use crate::io::write_whole;
 
@@ -131,6 +131,8 @@ impl Shared {
             in_order(&mut samples);
             writer.push(one, &samples).map_err(encoding)?;
         }
+        let all_read = inputs.iter().zip(&sources).all(|(input, (_, next))| *next == input.dictionary.numbers.len());
+        assert!(all_read, "label order is the same in every input");
         let first = inputs.iter().map(|input| input.file.seqs.0).min().unwrap_or_default();
         let last = inputs.iter().map(|input| input.file.seqs.1).max().unwrap_or_default();
         let (block, bytes) = named((first, last), writer.finish()).map_err(encoding)?;
@@ -139,11 +141,11 @@ impl Shared {
     }
 
     /// All series of `inputs` in label order.
-    fn union(&self, inputs: &[Arc<Loaded>]) -> Vec<(Arc<Series>, u32)> {
+    fn union(&self, inputs: &[Arc<Loaded>]) -> Vec<Numbered> {
         let numbers: NumberSet<u32> = inputs.iter().flat_map(|input| &input.dictionary.numbers).copied().collect();
         let state = self.read();
-        let mut series: Vec<(Arc<Series>, u32)> =
-            numbers.into_iter().filter_map(|number| Some((Arc::clone(state.index.series(number)?), number))).collect();
+        let known = |number| state.index.series(number).expect("a series of a loaded directory is in the index");
+        let mut series: Vec<Numbered> = numbers.into_iter().map(|number| (Arc::clone(known(number)), number)).collect();
         drop(state);
         series.sort_unstable_by(|a, b| a.0.labels.cmp(&b.0.labels));
         series

@@ -18,6 +18,9 @@ use super::{MetricStore, Shared, State};
 /// How often a query starts over because blocks were merged or deleted under it.
 const ATTEMPTS_MAX: usize = 20;
 
+/// Takes the samples of one series out of one block.
+type Sink<'a> = dyn FnMut(u32, &[Sample]) -> Result<(), SourceError> + 'a;
+
 /// Counts samples against the bound of a query. Those of overlapping blocks may count twice while they are gathered.
 struct Budget {
     max: usize,
@@ -48,6 +51,9 @@ impl SeriesSource for MetricStore {
         samples_max: usize,
     ) -> Result<Vec<SeriesData>, SourceError> {
         let matchers = CompiledMatcher::compile(matchers)?;
+        if from > to {
+            return Ok(Vec::new());
+        }
         let mut budget = Budget { max: samples_max, gathered: 0 };
         let (state, blocks) = self.0.consistent(from, to)?;
         let matched = state.index.matching(&matchers);
@@ -160,6 +166,10 @@ impl Shared {
             if now.len() == wanted.len() && now.iter().zip(&wanted).all(|(a, b)| Arc::ptr_eq(a, b)) {
                 return Ok((state, loaded));
             }
+            drop(state);
+            for block in wanted.iter().filter(|block| !self.has(block)) {
+                self.cache.forget(&block.name);
+            }
         }
         Err(SourceError::Read { reason: "the blocks keep changing".to_owned() })
     }
@@ -208,7 +218,7 @@ impl Shared {
         block: &Loaded,
         matched: &RoaringBitmap,
         (from, to): (UtcMs, UtcMs),
-        take: &mut dyn FnMut(u32, &[Sample]) -> Result<(), SourceError>,
+        take: &mut Sink<'_>,
     ) -> Result<(), SourceError> {
         let mut reader = SeriesReader::new(&block.layout, &block.source);
         let mut damaged = BTreeSet::new();
@@ -247,8 +257,11 @@ impl Shared {
     ) -> Result<(RwLockReadGuard<'_, State>, RoaringBitmap), SourceError> {
         let matchers = CompiledMatcher::compile(matchers)?;
         let (state, blocks) = self.consistent(from, to)?;
-        let matched = state.index.matching(&matchers);
         let mut present = RoaringBitmap::new();
+        if from > to {
+            return Ok((state, present));
+        }
+        let matched = state.index.matching(&matchers);
         for block in &blocks {
             let positions = block.dictionary.positions(&matched).into_iter();
             let there = positions.filter(|position| block.layout.span(*position).meets(from, to));

@@ -21,14 +21,14 @@ pub(super) struct ConfirmedClock {
 }
 
 impl ConfirmedClock {
-    /// Derives the clock from the blocks' last times in the order they were written. Blocks that lie further ahead of
-    /// the middle one than `age` were written under a clock that had jumped.
+    /// Derives the clock from the blocks' last times in the order they were written. The first ones are no base where
+    /// they lie further ahead of the middle one than `age`: they were written under a clock that had jumped.
     pub(super) fn from_history(lasts: &[UtcMs], age: DurationMs) -> Self {
         let mut sorted = lasts.to_vec();
         sorted.sort_unstable();
         let mut clock = Self::default();
         if let Some(middle) = sorted.get(sorted.len() / 2) {
-            for last in lasts.iter().filter(|last| **last <= *middle + age) {
+            for last in lasts.iter().skip_while(|last| **last > *middle + age) {
                 clock.step(*last, JUMP_BETWEEN_BLOCKS);
             }
         }
@@ -140,6 +140,7 @@ mod tests {
         };
         check(&[0, 2 * HOUR, 4 * HOUR], 4 * HOUR);
         check(&[0, YEARS, YEARS + 2 * HOUR, 2 * HOUR, 4 * HOUR], 4 * HOUR);
+        check(&[0, YEARS, YEARS + 2 * HOUR], 2 * HOUR);
         check(&[YEARS, 0, 2 * HOUR, 4 * HOUR], 4 * HOUR);
         // Two days off: what came after counts as progress, the two days do not.
         check(&[0, 2 * HOUR, 2 * DAY, 2 * DAY + 2 * HOUR], 4 * HOUR);

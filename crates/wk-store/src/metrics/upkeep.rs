@@ -12,6 +12,12 @@ use super::retention::expired;
 use super::{HEAD_SAMPLES_FLUSH, Maintained, MetricError, MetricStore, Shared, Upkeep};
 use crate::io::write_whole;
 
+/// How long to wait before a part that could not be written is tried again.
+const RETRY_AFTER: DurationMs = DurationMs::from_secs(10);
+
+/// A series and its number.
+pub(super) type Numbered = (Arc<Series>, u32);
+
 /// The index is swept when it has this many more series than the head, and twice as many.
 const SWEEP_SERIES_MIN: usize = 10_000;
 
@@ -103,14 +109,17 @@ impl Shared {
     }
 
     fn write_part_if_due(&self, now: UtcMs, upkeep: &mut Upkeep, done: &mut Maintained) -> Result<(), MetricError> {
-        let last = *upkeep.last_part.get_or_insert(now);
-        let waited = now.since(last);
-        let full = self.read().samples_unwritten() >= HEAD_SAMPLES_FLUSH;
-        if !full && waited < self.options.part_every && waited >= DurationMs(0) {
+        let waited = now.since(*upkeep.last_part.get_or_insert(now));
+        let (full, retried) = {
+            let state = self.read();
+            (state.head.samples() >= HEAD_SAMPLES_FLUSH, state.frozen.is_some())
+        };
+        let due = waited >= self.options.part_every || waited < DurationMs(0);
+        let due_early = if retried { waited >= RETRY_AFTER } else { full };
+        if !due && !due_early {
             return Ok(());
         }
         upkeep.last_part = Some(now);
-        let retried = self.read().frozen.is_some();
         done.parts_written += usize::from(self.write_part()?);
         if retried {
             done.parts_written += usize::from(self.write_part()?);
@@ -132,7 +141,7 @@ impl Shared {
     }
 
     /// The samples to write next, and their series.
-    fn freeze(&self) -> Option<(Arc<Frozen>, Vec<(Arc<Series>, u32)>)> {
+    fn freeze(&self) -> Option<(Arc<Frozen>, Vec<Numbered>)> {
         let mut state = self.write();
         if state.frozen.is_none() {
             if state.head.samples() == 0 {
@@ -142,8 +151,8 @@ impl Shared {
             state.frozen = Some(Arc::new(state.head.freeze(seqs)));
         }
         let frozen = Arc::clone(state.frozen.as_ref()?);
-        let series = |number: &u32| Some((Arc::clone(state.index.series(*number)?), *number));
-        let series = frozen.columns.keys().filter_map(series).collect();
+        let known = |number| state.index.series(number).expect("a series of the head is in the index");
+        let series = frozen.columns.keys().map(|number| (Arc::clone(known(*number)), *number)).collect();
         Some((frozen, series))
     }
 
@@ -168,7 +177,7 @@ impl Shared {
     }
 }
 
-fn encode(frozen: &Frozen, mut series: Vec<(Arc<Series>, u32)>) -> Result<(BlockFile, Vec<u8>), MetricError> {
+fn encode(frozen: &Frozen, mut series: Vec<Numbered>) -> Result<(BlockFile, Vec<u8>), MetricError> {
     series.sort_unstable_by(|a, b| a.0.labels.cmp(&b.0.labels));
     let write = || -> Result<Vec<u8>, BlockError> {
         let mut writer = Writer::new()?;

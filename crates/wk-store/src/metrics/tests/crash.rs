@@ -1,0 +1,68 @@
+use super::*;
+
+/// Cuts the power after each number of changes that `work` makes, starts anew, and checks that nothing is lost.
+fn cut_everywhere(prepare: impl Fn() -> Ship, work: impl Fn(&mut Ship)) {
+    let mut cuts = 0;
+    loop {
+        let mut ship = prepare();
+        ship.disk.cut_after(cuts);
+        work(&mut ship);
+        let finished = !ship.disk.is_cut();
+        ship.check_all();
+        ship.reopen(ship.disk.after_cut());
+        ship.check_all();
+        // Whatever was left half done is done now, and leaves nothing behind.
+        work(&mut ship);
+        ship.check_all();
+        assert!(ship.disk.names().iter().all(|name| name.ends_with(".wkb")), "{:?}", ship.disk.names());
+        assert_eq!(ship.disk.names().len(), ship.store.stats().blocks);
+        ship.reopen(ship.disk.after_cut());
+        ship.check_all();
+        if finished {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts > 4, "the power was cut only {cuts} times");
+}
+
+#[test]
+fn a_power_cut_while_a_part_is_written_loses_nothing() {
+    let prepare = || {
+        let mut ship = sailed(MetricOptions::default(), 2);
+        ship.append(START + 20 * MINUTE, vec![("a", vec![(START + 20 * MINUTE, 5.0), (START + 3, 7.0)])]);
+        ship
+    };
+    cut_everywhere(prepare, |ship| drop(ship.store.flush()));
+}
+
+#[test]
+fn a_power_cut_while_parts_are_merged_loses_nothing() {
+    cut_everywhere(|| sailed(MetricOptions::default(), 14), |ship| drop(ship.store.maintain(UtcMs(START + 2 * HOUR))));
+}
+
+#[test]
+fn what_a_finished_merge_left_is_deleted_at_start() {
+    let mut ship = sailed(MetricOptions::default(), 14);
+    // The merged file takes five changes to write; the power goes when the parts are to be deleted.
+    ship.disk.cut_after(5);
+    assert!(matches!(ship.store.maintain(UtcMs(START + 2 * HOUR)).unwrap_err(), MetricError::Remove { .. }));
+    ship.check_all();
+    let report = ship.reopen(ship.disk.after_cut());
+    assert_eq!((report.superseded, report.blocks, report.cursor), (12, 3, Seq(14)));
+    ship.check_all();
+}
+
+#[test]
+fn a_merged_file_that_is_damaged_does_not_replace_its_parts() {
+    let mut ship = sailed(MetricOptions::default(), 14);
+    ship.disk.cut_after(5);
+    ship.store.maintain(UtcMs(START + 2 * HOUR)).unwrap_err();
+    let disk = ship.disk.after_cut();
+    let names = disk.names();
+    let merged = names.iter().find(|name| name.starts_with("0000000000000001-000000000000000c")).unwrap();
+    disk.edit(merged, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let report = ship.reopen(disk);
+    assert_eq!((report.superseded, report.blocks, report.damaged.len()), (0, 14, 1));
+    ship.check_all();
+}
