@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wk_types::{
-    AssetId, DurationMs, Evidence, FactBody, Incident, IncidentId, IncidentState, Severity, Signal, SignalId, Topology,
+    AssetId, Because, DurationMs, FactBody, Incident, IncidentId, IncidentState, Severity, Signal, SignalId, Topology,
     UtcMs,
 };
 
@@ -252,7 +252,7 @@ impl Correlator {
         self.signals.insert(kept.id.clone(), OpenSignal { signal: kept, incident });
     }
 
-    fn open(&mut self, signal: &Signal, because: wk_types::Because, out: &mut Outbox) -> Option<u64> {
+    fn open(&mut self, signal: &Signal, because: Because, out: &mut Outbox) -> Option<u64> {
         if self.incidents.len() >= self.options.incidents_max {
             self.incidents_refused += 1;
             return None;
@@ -284,7 +284,7 @@ impl Correlator {
         }
     }
 
-    fn join(&mut self, number: u64, signal: &Signal, because: wk_types::Because, out: &mut Outbox) -> Option<u64> {
+    fn join(&mut self, number: u64, signal: &Signal, because: Because, out: &mut Outbox) -> Option<u64> {
         let kept = self.incidents.get_mut(&number)?;
         let before = kept.take(signal, out.steady());
         out.push(FactBody::IncidentJoined {
@@ -296,7 +296,7 @@ impl Correlator {
         Some(number)
     }
 
-    fn reopen(&mut self, number: u64, signal: &Signal, because: wk_types::Because, out: &mut Outbox) -> Option<u64> {
+    fn reopen(&mut self, number: u64, signal: &Signal, because: Because, out: &mut Outbox) -> Option<u64> {
         let kept = self.incidents.get_mut(&number)?;
         kept.reopen();
         let before = kept.take(signal, out.steady());
@@ -309,14 +309,17 @@ impl Correlator {
         Some(number)
     }
 
-    /// Makes an open signal worse; its severity stays.
-    pub(crate) fn worsen(&mut self, id: &SignalId, score: f64, title: String, evidence: Evidence, out: &mut Outbox) {
+    /// Makes an open signal worse, as `worse` says; when it was raised and how severe it is stays.
+    pub(crate) fn worsen(&mut self, id: &SignalId, worse: Signal, out: &mut Outbox) {
         let Some(open) = self.signals.get_mut(id) else { return };
-        open.signal.score = score;
-        open.signal.title = title;
-        let mut told = open.signal.clone();
-        told.evidence = evidence;
-        open.signal.evidence = told.evidence.clone();
+        let told = Signal {
+            score: worse.score,
+            title: worse.title,
+            direction: worse.direction,
+            evidence: worse.evidence,
+            ..open.signal.clone()
+        };
+        open.signal = told.clone();
         open.signal.evidence.recent.clear();
         out.push(FactBody::SignalWorsened { signal: Box::new(told) });
     }
@@ -334,7 +337,8 @@ impl Correlator {
     /// Resolves what has ended for long enough, and forgets what was resolved long ago.
     pub(crate) fn tick(&mut self, gap: DurationMs, out: &mut Outbox) {
         let steady = out.steady();
-        let infos = self.infos_held();
+        let any_ended = self.incidents.values().any(|kept| kept.ended.is_some() && !kept.is_resolved());
+        let infos = if any_ended { self.infos_held() } else { BTreeMap::new() };
         for kept in self.incidents.values_mut().filter(|kept| !kept.is_resolved()) {
             let Some(ended) = kept.ended.clone() else { continue };
             if DurationMs(steady.0 - ended.steady.0) < kept.hold(&self.options) {

@@ -47,9 +47,16 @@ pub(crate) struct Detection {
     /// Samples not looked at because the bound on series was reached.
     refused: u64,
     swept: DurationMs,
+    #[serde(skip)]
+    series_max: usize,
 }
 
 impl Detection {
+    /// Sets what is not saved: how many series are followed.
+    pub(crate) const fn configure(&mut self, series_max: usize) {
+        self.series_max = series_max;
+    }
+
     pub(crate) fn series(&self) -> usize {
         self.tracks.len()
     }
@@ -59,17 +66,10 @@ impl Detection {
     }
 
     /// Looks at the samples of one series of a family.
-    pub(crate) fn step(
-        &mut self,
-        one: &SeriesSamples,
-        family: &Family,
-        series_max: usize,
-        correlator: &mut Correlator,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn step(&mut self, one: &SeriesSamples, family: &Family, correlator: &mut Correlator, out: &mut Outbox) {
         let id = one.series.id;
         if !self.tracks.contains_key(&id) {
-            if self.tracks.len() >= series_max {
+            if self.tracks.len() >= self.series_max {
                 self.refused += one.samples.len() as u64;
                 return;
             }
@@ -90,7 +90,7 @@ impl Detection {
                 }
                 Some(Change::Worsened(signal, finding)) => {
                     let worse = signal_of(&one.series, family, &finding, out);
-                    correlator.worsen(&signal, worse.score, worse.title, worse.evidence, out);
+                    correlator.worsen(&signal, worse, out);
                 }
                 Some(Change::Cleared(signal, ended, reason)) => {
                     self.raised.remove(&id);

@@ -135,6 +135,16 @@ struct State {
     correlator: Correlator,
 }
 
+impl State {
+    /// Sets what is not saved.
+    fn configure(&mut self, options: &EngineOptions) {
+        self.correlator.configure(options.correlation);
+        self.detection.configure(options.series_max);
+        self.silences.configure(options.speakers_max);
+        self.window.configure(options.window_samples_max);
+    }
+}
+
 #[derive(Serialize)]
 struct Saved<'a> {
     format: u32,
@@ -156,7 +166,7 @@ impl Engine {
     #[must_use]
     pub fn new(options: EngineOptions) -> Self {
         let mut state = State::default();
-        state.correlator.configure(options.correlation);
+        state.configure(&options);
         let files = [(DEFAULT_RULES_FILE.to_owned(), DEFAULT_RULES.to_owned())];
         let mut nobody = Outbox::new(Seq(0), wk_types::UtcMs(0), DurationMs(0));
         state
@@ -243,7 +253,7 @@ impl Engine {
             return Err(EngineError::Newer { found: format });
         }
         let Loaded { mut state } = serde_json::from_slice(bytes).map_err(EngineError::Read)?;
-        state.correlator.configure(options.correlation);
+        state.configure(&options);
         state.rules.restore(&mut state.window);
         Ok(Self { options, state, routes: BTreeMap::new() })
     }
@@ -256,18 +266,17 @@ impl Engine {
                 spoken = Some((job, instance));
                 self.note_instance(one);
                 let key = SpeakerKey::Metrics { job: job.into(), instance: instance.into() };
-                let speakers_max = self.options.speakers_max;
                 let state = &mut self.state;
-                state.silences.hear(key, &one.series.asset, speakers_max, &mut state.correlator, out);
+                state.silences.hear(key, &one.series.asset, &mut state.correlator, out);
             }
             let route = self.route(one);
             let state = &mut self.state;
             if let Some(keep) = route.keep {
                 let labels = &one.series.labels;
-                state.window.push(labels, &one.samples, keep, out.at(), self.options.window_samples_max);
+                state.window.push(labels, &one.samples, keep, out.at());
             }
             if let Some(family) = route.family {
-                state.detection.step(one, family, self.options.series_max, &mut state.correlator, out);
+                state.detection.step(one, family, &mut state.correlator, out);
             }
         }
     }
@@ -303,7 +312,7 @@ impl Engine {
         for asset in assets.into_iter().filter(|asset| **asset != AssetId::unknown()) {
             let key = SpeakerKey::Logs { source: source.as_str().into(), asset: asset.clone() };
             let state = &mut self.state;
-            state.silences.hear(key, asset, self.options.speakers_max, &mut state.correlator, out);
+            state.silences.hear(key, asset, &mut state.correlator, out);
         }
     }
 

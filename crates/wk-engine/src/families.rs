@@ -123,8 +123,7 @@ pub const FAMILIES: &[Family] = &[
     family(Name("node_disk_io_time_seconds_total"), Counter, "ratio", "Disk busy time").effect(0.5, 0.0),
     family(Name("node_pressure_cpu_waiting_seconds_total"), Counter, "ratio", "Time waiting for the cpu")
         .effect(0.4, 0.0),
-    family(Name("node_pressure_io_stalled_seconds_total"), Counter, "ratio", "Time stalled for disks")
-        .effect(0.3, 0.0),
+    family(Name("node_pressure_io_stalled_seconds_total"), Counter, "ratio", "Time stalled for disks").effect(0.3, 0.0),
     family(Name("node_network_receive_drop_total"), Counter, "packets/s", "Dropped packets").effect(10.0, 1.0),
     family(Name("node_network_receive_bytes_total"), Counter, "bytes/s", "Network traffic in")
         .effect(4.0 * MIB, 2.0)

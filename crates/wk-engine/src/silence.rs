@@ -42,15 +42,9 @@ const FORGOTTEN_AFTER: DurationMs = DurationMs::from_hours(24);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum SpeakerKey {
     /// Metrics of a job's instance.
-    Metrics {
-        job: Arc<str>,
-        instance: Arc<str>,
-    },
+    Metrics { job: Arc<str>, instance: Arc<str> },
     /// Logs of an asset through a source.
-    Logs {
-        source: Arc<str>,
-        asset: AssetId,
-    },
+    Logs { source: Arc<str>, asset: AssetId },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +66,8 @@ pub(crate) struct Silences {
     speakers: BTreeMap<SpeakerKey, Speaker>,
     /// Arrivals of speakers beyond the bound.
     refused: u64,
+    #[serde(skip)]
+    speakers_max: usize,
 }
 
 impl Speaker {
@@ -108,6 +104,11 @@ fn limit_of(usual: DurationMs) -> DurationMs {
 }
 
 impl Silences {
+    /// Sets what is not saved: how many speakers are known.
+    pub(crate) const fn configure(&mut self, speakers_max: usize) {
+        self.speakers_max = speakers_max;
+    }
+
     pub(crate) fn speakers(&self) -> usize {
         self.speakers.len()
     }
@@ -117,17 +118,10 @@ impl Silences {
     }
 
     /// Notes that somebody spoke.
-    pub(crate) fn hear(
-        &mut self,
-        key: SpeakerKey,
-        asset: &AssetId,
-        speakers_max: usize,
-        correlator: &mut Correlator,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn hear(&mut self, key: SpeakerKey, asset: &AssetId, correlator: &mut Correlator, out: &mut Outbox) {
         let steady = out.steady();
         let Some(speaker) = self.speakers.get_mut(&key) else {
-            if self.speakers.len() >= speakers_max {
+            if self.speakers.len() >= self.speakers_max {
                 self.refused += 1;
             } else {
                 self.speakers.insert(key, Speaker::new(asset.clone(), steady, out.at()));
@@ -237,10 +231,7 @@ fn signal_of(key: &SpeakerKey, speaker: &Speaker, usual: DurationMs, alone: bool
             observed: silent_for.as_secs_f64(),
             unit: "seconds".to_owned(),
             expected: Some(Band { low: 0.0, high: limit_of(usual).as_secs_f64() }),
-            detail: format!(
-                "No {who} since {}; it usually speaks at least every {usual}{others}.",
-                speaker.last_at
-            ),
+            detail: format!("No {who} since {}; it usually speaks at least every {usual}{others}.", speaker.last_at),
             query,
             recent: Vec::new(),
         },

@@ -44,8 +44,7 @@ impl Ship {
     /// Feeds one record at the present moment and answers its facts.
     pub(crate) fn give(&mut self, source: &str, body: Body) -> Vec<Fact> {
         self.seq += 1;
-        let record =
-            IntakeRecord { seq: Seq(self.seq), received: self.now, source: SourceName::from(source), body };
+        let record = IntakeRecord { seq: Seq(self.seq), received: self.now, source: SourceName::from(source), body };
         let facts = self.engine.step(&record);
         self.records.push(record);
         self.facts.extend(facts.iter().cloned());

@@ -89,6 +89,8 @@ pub(crate) struct Window {
     series: BTreeMap<Arc<str>, ByLabels>,
     samples: usize,
     refused: u64,
+    #[serde(skip)]
+    samples_max: usize,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -99,6 +101,11 @@ struct ByLabels {
 }
 
 impl Window {
+    /// Sets what is not saved: how many samples are held.
+    pub(crate) const fn configure(&mut self, samples_max: usize) {
+        self.samples_max = samples_max;
+    }
+
     pub(crate) const fn samples(&self) -> usize {
         self.samples
     }
@@ -140,20 +147,13 @@ impl Window {
     }
 
     /// Takes samples of a series in any order; a time that is already there keeps its first value.
-    pub(crate) fn push(
-        &mut self,
-        labels: &Labels,
-        samples: &[Sample],
-        keep: DurationMs,
-        received: UtcMs,
-        samples_max: usize,
-    ) {
+    pub(crate) fn push(&mut self, labels: &Labels, samples: &[Sample], keep: DurationMs, received: UtcMs) {
         let (oldest, latest) = (received - keep, received + FUTURE_MAX);
         let by_labels = match self.series.get_mut(labels.name()) {
             Some(by_labels) => by_labels,
             None => self.series.entry(labels.name().into()).or_default(),
         };
-        let full = self.samples >= samples_max;
+        let full = self.samples >= self.samples_max;
         let held = match by_labels.held.get_mut(labels) {
             Some(held) => &mut held.samples,
             None if full => {

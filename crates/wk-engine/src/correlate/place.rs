@@ -71,7 +71,10 @@ fn because(rule: &str, text: String, against: &str) -> Because {
 pub(super) fn already_there(signal: &Signal, first: &Signal) -> Because {
     let earlier = first.started.since(signal.started);
     let text = if earlier.0 > 0 {
-        format!("It began {earlier} before the incident's first signal on the same asset {} and still holds.", signal.asset)
+        format!(
+            "It began {earlier} before the incident's first signal on the same asset {} and still holds.",
+            signal.asset
+        )
     } else {
         format!("It already holds on the same asset {}.", signal.asset)
     };
@@ -157,8 +160,7 @@ impl Correlator {
                     && self.takes(kept, signal)
             })
             .max_by_key(|(number, kept)| (kept.joined, **number))?;
-        let edge =
-            kept.incident.assets.iter().find_map(|asset| self.neighbours.edge(&signal.asset, asset))?;
+        let edge = kept.incident.assets.iter().find_map(|asset| self.neighbours.edge(&signal.asset, asset))?;
         let lag = DurationMs(steady.0 - kept.joined.0);
         let text =
             format!("{} {} {}; raised {}.", edge.from, verb_of(edge.kind), edge.to, after(lag, &kept.last_title));

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use wk_types::{Direction, Edge, EdgeKind, Fact, Labels, RuleKind, RuleRef, Seq};
+use wk_types::{Direction, Edge, EdgeKind, Evidence, Fact, Labels, RuleKind, RuleRef, Seq};
 
 use super::*;
 
@@ -149,7 +149,8 @@ fn a_resolved_incident_is_forgotten_after_the_reopen_window() {
 
 #[test]
 fn bounds_on_signals_and_incidents_are_kept_and_counted() {
-    let options = CorrelationOptions { signals_max: 5, incidents_max: 2, incident_signals_max: 2, ..Default::default() };
+    let options =
+        CorrelationOptions { signals_max: 5, incidents_max: 2, incident_signals_max: 2, ..Default::default() };
     let mut desk = Desk::new(options);
     for number in 0..3 {
         desk.raise(&format!("rule{number}"), "a", Severity::Minor, 0);

@@ -75,8 +75,24 @@ fn an_hourly_job_is_a_habit_after_three_times() {
 #[test]
 fn yesterdays_job_at_this_time_is_known() {
     let daily = |minute| if minute % 1_440 > 1_380 && minute % 1_440 < 1_400 { 9.0 } else { wobble(minute) };
-    let raised: Vec<String> = said(&gauge(), 4 * 1_440, daily).into_iter().filter(|line| line.contains("raised")).collect();
+    let raised: Vec<String> =
+        said(&gauge(), 4 * 1_440, daily).into_iter().filter(|line| line.contains("raised")).collect();
     assert_eq!(raised, ["1388 raised 9.0"]);
+}
+
+#[test]
+fn a_raised_level_at_the_same_hours_of_every_day_is_said_once() {
+    let office = |minute| if (540..1_080).contains(&(minute % 1_440)) { 9.0 } else { wobble(minute) };
+    let raised: Vec<String> =
+        said(&gauge(), 5 * 1_440, office).into_iter().filter(|line| line.contains("raised")).collect();
+    assert_eq!(raised, ["547 raised 9.0"]);
+}
+
+#[test]
+fn a_fault_that_comes_back_within_the_day_is_said_again() {
+    let fault =
+        |minute| if (120..180).contains(&minute) || (400..440).contains(&minute) { 9.0 } else { wobble(minute) };
+    assert_eq!(said(&gauge(), 600, fault).len(), 4);
 }
 
 #[test]
@@ -162,15 +178,18 @@ fn a_series_that_vanishes_ends_its_signal_and_evidence_names_the_band() {
 fn a_quiet_machine_gives_at_most_one_incident_in_eight_hours() {
     let mut ship = Ship::new();
     let mut machine = crate::testing::quiet::Machine::new(7);
-    let mut series = 0;
+    let (mut series, mut spent) = (0, std::time::Duration::ZERO);
     for _ in 0..8 * 240 {
         let points = machine.step();
         series = points.len();
+        let before = std::time::Instant::now();
         ship.samples_only(points);
         for _ in 0..3 {
             ship.tick();
         }
+        spent += before.elapsed();
     }
+    println!("time in the engine: {spent:?}");
     println!("simulated quiet machine, 8 h, {series} series: {:?}", ship.engine.stats());
     println!("saved state: {} bytes\n{}", ship.engine.save().len(), ship.said());
     assert!(series > 1_400, "{series}");

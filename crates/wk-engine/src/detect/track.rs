@@ -36,13 +36,10 @@ const WORSE_FACTOR: f64 = 2.0;
 const ADAPTED_AFTER: DurationMs = DurationMs::from_hours(24);
 /// An earlier level counts as equal to the present one from this share of its deviation on.
 const SAME_SHARE: f64 = 0.8;
-/// So many earlier levels make a habit.
-const HABIT_SLOTS: usize = 3;
+/// So many earlier occasions make a habit.
+const HABIT_OCCASIONS: usize = 3;
 /// Levels this close before the present one belong to the same event, and this close around yesterday's to the same job.
 const NEAR_SLOTS: usize = 6;
-/// An episode no longer than this leaves its level in memory, so that the third makes a habit.
-const BURST_MAX: DurationMs = DurationMs::from_mins(30);
-
 /// What a detector found out of the ordinary.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finding {
@@ -114,6 +111,15 @@ struct Moving {
     episode: Episode,
 }
 
+/// How the present level compares.
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    level: f64,
+    threshold: f64,
+    /// How far the level is from the center in the direction that is bad.
+    out_by: f64,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 enum Episode {
     #[default]
@@ -126,21 +132,14 @@ enum Episode {
         since: UtcMs,
         #[serde(with = "exact::bits")]
         told: f64,
+        /// The level when the signal was raised.
         #[serde(with = "exact::bits")]
-        worst: f64,
+        level: f64,
         calm_since: Option<UtcMs>,
     },
 }
 
 impl Track {
-    /// What the track takes beside itself.
-    #[cfg(test)]
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let Shape::Moving(moving) = &self.shape else { return 0 };
-        let rows = (moving.slots.len() + moving.replaced.len()) * size_of::<f32>();
-        size_of::<Moving>() + rows + moving.recent.capacity() * size_of::<Point>()
-    }
-
     pub(crate) const fn heard(&mut self, steady: DurationMs) {
         self.heard = steady;
     }
@@ -197,6 +196,7 @@ impl Track {
         let first = *self.first.get_or_insert(sample.time);
         let gap = if first == sample.time { DurationMs(0) } else { sample.time.since(self.last) };
         let last = std::mem::replace(&mut self.last, sample.time);
+        let patience = self.patience();
         self.spacing = gap;
         let moving = match &mut self.shape {
             Shape::Empty => {
@@ -212,10 +212,15 @@ impl Track {
             }
             Shape::Moving(moving) => moving,
         };
-        if gap > GAP {
+        if gap > patience {
             moving.after_gap();
         }
         moving.step(family, Point { time: sample.time, value })
+    }
+
+    /// How long a step may be before it is a gap: slow series are given three of their steps.
+    fn patience(&self) -> DurationMs {
+        GAP.max(DurationMs(self.spacing.0.saturating_mul(3)))
     }
 
     /// The counter's rate a second since its last value; `None` for the first value, after a reset and after a gap.
@@ -223,7 +228,11 @@ impl Track {
         let before = self.counter.replace(Point { time: sample.time, value: sample.value });
         let before = before?;
         let span = sample.time.since(before.time);
-        if span.0 <= 0 || span > GAP || sample.value < before.value {
+        if span.0 <= 0 || sample.value < before.value {
+            return None;
+        }
+        if span > self.patience() {
+            self.spacing = span;
             return None;
         }
         Some((sample.value - before.value) / span.as_secs_f64())
@@ -344,18 +353,19 @@ impl Moving {
     }
 
     fn judge(&mut self, family: &Family, level: f64, now: UtcMs) -> Option<Change> {
-        let threshold = self.threshold(family);
         let out_by = excess(family.bad, level, self.center);
+        let measure = Measure { level, threshold: self.threshold(family), out_by };
+        let is_out = out_by >= measure.threshold;
         match &self.episode {
             Episode::Quiet => {
-                if self.filled >= SLOTS_WARM && out_by >= threshold && !self.is_habit(family, out_by, now) {
+                if self.filled >= SLOTS_WARM && is_out && !self.is_habit(family, out_by, now) {
                     self.episode = Episode::Pending { since: now };
                 }
                 None
             }
             Episode::Pending { since } => {
                 let since = *since;
-                if out_by < threshold || self.is_habit(family, out_by, since) {
+                if !is_out || self.is_habit(family, out_by, since) {
                     self.episode = Episode::Quiet;
                     return None;
                 }
@@ -363,45 +373,39 @@ impl Moving {
                     return None;
                 }
                 let signal = SignalId::from("");
-                self.episode = Episode::Raised { signal, since, told: out_by, worst: level, calm_since: None };
-                Some(Change::Raised(self.finding(since, now, level, threshold, out_by)))
+                self.episode = Episode::Raised { signal, since, told: out_by, level, calm_since: None };
+                Some(Change::Raised(self.finding(since, now, measure)))
             }
-            Episode::Raised { .. } => self.judge_raised(family, level, threshold, now),
+            Episode::Raised { .. } => self.judge_raised(measure, now),
         }
     }
 
-    fn judge_raised(&mut self, family: &Family, level: f64, threshold: f64, now: UtcMs) -> Option<Change> {
-        let (bad, center) = (family.bad, self.center);
-        let out_by = excess(bad, level, center);
-        let Episode::Raised { signal, since, told, worst, calm_since } = &mut self.episode else { return None };
-        let (signal, since) = (signal.clone(), *since);
-        if out_by > excess(bad, *worst, center) {
-            *worst = level;
-        }
+    fn judge_raised(&mut self, measure: Measure, now: UtcMs) -> Option<Change> {
+        let Episode::Raised { signal, since, told, level, calm_since } = &mut self.episode else { return None };
+        let (signal, since, level) = (signal.clone(), *since, *level);
         if now.since(since) >= ADAPTED_AFTER {
             self.forget();
             let reason = format!("the level has held for {ADAPTED_AFTER} and now counts as usual");
             return Some(Change::Cleared(signal, now, reason));
         }
-        if out_by < CALM_SHARE * threshold {
+        if measure.out_by < CALM_SHARE * measure.threshold {
             let calm = *calm_since.get_or_insert(now);
-            let worst = *worst;
             if now.since(calm) < CALM_HOLD {
                 return None;
             }
             self.episode = Episode::Quiet;
-            if calm.since(since) <= BURST_MAX {
-                self.learn(slot_of(since), worst);
+            for slot in slot_of(since)..slot_of(calm).max(slot_of(since) + 1) {
+                self.learn(slot, level);
             }
             let reason = format!("the level has been back in its usual range for {CALM_HOLD}");
             return Some(Change::Cleared(signal, calm, reason));
         }
         *calm_since = None;
-        if out_by < WORSE_FACTOR * *told {
+        if measure.out_by < WORSE_FACTOR * *told {
             return None;
         }
-        *told = out_by;
-        Some(Change::Worsened(signal, self.finding(since, now, level, threshold, out_by)))
+        *told = measure.out_by;
+        Some(Change::Worsened(signal, self.finding(since, now, measure)))
     }
 
     fn forget(&mut self) {
@@ -411,30 +415,40 @@ impl Moving {
         self.filled = 0;
     }
 
-    fn finding(&self, since: UtcMs, now: UtcMs, level: f64, threshold: f64, excess: f64) -> Finding {
+    fn finding(&self, since: UtcMs, now: UtcMs, measure: Measure) -> Finding {
         Finding {
             since,
             held: now.since(since),
             learned: DurationMs(self.filled as i64 * SLOT.0),
-            level,
+            level: measure.level,
             center: self.center,
-            threshold,
-            excess,
+            threshold: measure.threshold,
+            excess: measure.out_by,
             recent: self.recent.iter().map(|point| (point.time, point.value)).collect(),
         }
     }
 
-    /// Tells whether a deviation that began at `since` has been usual: several times in the last day, or yesterday
-    /// about this time. The slots from `since` on are still yesterday's, as nothing is learned while a level is out.
+    /// Tells whether a deviation that began at `since` has been usual: on several occasions in the last day, already
+    /// some time ago as in a drift, or yesterday about this time. The slots from `since` on are still yesterday's, as
+    /// nothing is learned while a level is out.
     fn is_habit(&self, family: &Family, out_by: f64, since: UtcMs) -> bool {
-        let same = |level: f32| {
-            !level.is_nan() && excess(family.bad, f64::from(level), self.center) >= SAME_SHARE * out_by
-        };
+        let same =
+            |level: f32| !level.is_nan() && excess(family.bad, f64::from(level), self.center) >= SAME_SHARE * out_by;
         let began = place(slot_of(since));
-        let back = |position: usize| (began + SLOTS - position) % SLOTS;
-        let earlier = (0..SLOTS).filter(|position| back(*position) > NEAR_SLOTS && same(self.slots[*position]));
-        let yesterday = self.replaced.iter().any(|level| same(*level))
-            || (0..=NEAR_SLOTS).any(|ahead| same(self.slots[(began + ahead) % SLOTS]));
-        yesterday || earlier.take(HABIT_SLOTS).count() >= HABIT_SLOTS
+        let ago = |slots: usize| same(self.slots[(began + SLOTS - slots) % SLOTS]);
+        let yesterday = (0..=NEAR_SLOTS).any(|ahead| same(self.slots[(began + ahead) % SLOTS]))
+            || self.replaced.iter().any(|level| same(*level));
+        let occasions = (NEAR_SLOTS + 1..SLOTS - NEAR_SLOTS).filter(|slots| ago(*slots) && !ago(slots + 1)).count();
+        yesterday || ago(NEAR_SLOTS + 1) || occasions >= HABIT_OCCASIONS
+    }
+}
+
+#[cfg(test)]
+impl Track {
+    /// What the track takes beside itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let Shape::Moving(moving) = &self.shape else { return 0 };
+        let rows = (moving.slots.len() + moving.replaced.len()) * size_of::<f32>();
+        size_of::<Moving>() + rows + moving.recent.capacity() * size_of::<Point>()
     }
 }

@@ -99,10 +99,7 @@ fn a_tmpfs_that_fills_counts() {
     let mut ship = Ship::new();
     ship.run(300, |_| {
         let labels = with(&[("device", "tmpfs"), ("fstype", "tmpfs"), ("mountpoint", "/mnt/fill")]);
-        vec![
-            point("node_filesystem_avail_bytes", &labels, 0.0),
-            point("node_filesystem_size_bytes", &labels, 6.4e7),
-        ]
+        vec![point("node_filesystem_avail_bytes", &labels, 0.0), point("node_filesystem_size_bytes", &labels, 6.4e7)]
     });
     assert_eq!(ship.incidents().len(), 1);
     assert_snapshot!(ship.incidents()[0].title, @"Disk /mnt/fill on bridge-pc is 100 % full");
@@ -121,7 +118,18 @@ fn a_trend_towards_full_is_told_with_the_time_that_is_left() {
 #[test]
 fn one_large_file_is_no_trend() {
     let mut ship = Ship::new();
-    ship.run(7_200, |seconds| disk("/data", if (3_000..3_120).contains(&seconds) { 0.74 } else if seconds >= 3_120 { 0.78 } else { 0.72 }));
+    ship.run(7_200, |seconds| {
+        disk(
+            "/data",
+            if (3_000..3_120).contains(&seconds) {
+                0.74
+            } else if seconds >= 3_120 {
+                0.78
+            } else {
+                0.72
+            },
+        )
+    });
     assert_snapshot!(ship.said(), @"");
 }
 
@@ -247,7 +255,8 @@ fn a_record_seen_before_changes_nothing() {
 #[test]
 fn wrong_rules_are_rejected_and_the_old_ones_stay() {
     let mut ship = Ship::new();
-    let files = vec![("site.yaml".to_owned(), "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up ==\n".to_owned())];
+    let files =
+        vec![("site.yaml".to_owned(), "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up ==\n".to_owned())];
     ship.command("cmd-1", Verb::SetRules { files });
     ship.run(200, |_| vec![point("up", &[("job", "node"), ("instance", "a")], 0.0)]);
     assert_snapshot!(ship.said(), @r#"
@@ -335,7 +344,11 @@ fn eventful() -> Ship {
         let sensor = with(&[("sensor", "rack")]);
         let warm = if seconds > 4_500 { 9.5 } else { 0.0 };
         points.push(point("rack_temperature_celsius", &sensor, 22.0 + warm + ((seconds / 15) % 7) as f64 * 0.1));
-        points.push(point("node_load1", &HOST, ((seconds / 15) % 11) as f64 * 0.1 + if seconds > 5_000 { 30.0 } else { 0.0 }));
+        points.push(point(
+            "node_load1",
+            &HOST,
+            ((seconds / 15) % 11) as f64 * 0.1 + if seconds > 5_000 { 30.0 } else { 0.0 },
+        ));
         points.extend(burner(seconds, 4_800));
         if seconds < 5_400 {
             points.push(point("up", &[("job", "snmp"), ("instance", "ups")], if seconds < 4_000 { 1.0 } else { 0.0 }));

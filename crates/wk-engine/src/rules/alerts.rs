@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wk_promql::{Limits, Query, Value};
-use wk_types::{
-    AssetId, DurationMs, Evidence, Labels, RuleKind, RuleRef, Sample, Signal, SignalId, UtcMs,
-};
+use wk_types::{AssetId, DurationMs, Evidence, Labels, RuleKind, RuleRef, Sample, Signal, SignalId, UtcMs};
 
 use super::file::{self, Group, Rule, alert_labels};
 use super::{RULES_MAX, RuleError, RuleHealth, RuleState};
@@ -61,6 +59,8 @@ struct Alert {
 
 /// One element of a condition's result.
 struct Element {
+    /// Of the alert.
+    labels: Labels,
     /// As the condition gave them, without the metric name.
     result: Labels,
     value: f64,
@@ -133,9 +133,10 @@ impl Rules {
             evaluated: None,
             failures: 0,
         });
-        let known = self.groups.iter().flat_map(|(file, group)| {
-            group.rules.iter().map(move |rule| self.health_of(file, &group.name, rule))
-        });
+        let known = self
+            .groups
+            .iter()
+            .flat_map(|(file, group)| group.rules.iter().map(move |rule| self.health_of(file, &group.name, rule)));
         unreadable.chain(known).collect()
     }
 
@@ -173,7 +174,7 @@ impl Rules {
                 match evaluate(rule, around.window, around.out.at()) {
                     Ok(elements) => {
                         state.failure = None;
-                        state.settle(rule, elements, &mut shown, around);
+                        state.settle(rule, &elements, &mut shown, around);
                     }
                     Err(reason) => {
                         state.failure = Some(reason);
@@ -204,8 +205,8 @@ fn limits() -> Limits<'static> {
     Limits { samples_max: SAMPLES_MAX, ..Limits::default() }
 }
 
-/// The elements for which a rule's condition holds, by the labels of their alerts.
-fn evaluate(rule: &Rule, window: &Window, now: UtcMs) -> Result<BTreeMap<Labels, Element>, String> {
+/// The elements for which a rule's condition holds, sorted by the labels of their alerts, each once.
+fn evaluate(rule: &Rule, window: &Window, now: UtcMs) -> Result<Vec<Element>, String> {
     let found = match rule.query.instant(window, now, &limits()).map_err(|error| error.to_string())? {
         Value::Vector(elements) => elements,
         Value::Scalar(time, value) => vec![(Labels::default(), Sample::new(time, value))],
@@ -216,43 +217,41 @@ fn evaluate(rule: &Rule, window: &Window, now: UtcMs) -> Result<BTreeMap<Labels,
     if found.len() > ALERTS_MAX {
         return Err(format!("the condition holds for {} series, at most {ALERTS_MAX} are taken", found.len()));
     }
-    let mut elements = BTreeMap::new();
-    for (result, sample) in found {
-        let labels = alert_labels(rule, &result, sample.value);
-        let result = result.filtered(|name| name != wk_types::labels::METRIC_NAME);
-        let text = labels.to_string();
-        if elements.insert(labels, Element { result, value: sample.value }).is_some() {
-            return Err(format!("two alerts have the same labels {text}; keep more labels apart"));
-        }
+    let mut elements: Vec<Element> = found
+        .into_iter()
+        .map(|(result, sample)| Element {
+            labels: alert_labels(rule, &result, sample.value),
+            result: result.filtered(|name| name != wk_types::labels::METRIC_NAME),
+            value: sample.value,
+        })
+        .collect();
+    elements.sort_by(|a, b| a.labels.cmp(&b.labels));
+    if let Some(pair) = elements.windows(2).find(|pair| pair[0].labels == pair[1].labels) {
+        return Err(format!("two alerts have the same labels {}; keep more labels apart", pair[0].labels));
     }
     Ok(elements)
 }
 
 impl RuleAlerts {
     /// Brings the alerts in line with the elements for which the condition holds now.
-    fn settle(
-        &mut self,
-        rule: &Rule,
-        elements: BTreeMap<Labels, Element>,
-        shown: &mut usize,
-        around: &mut Surroundings<'_>,
-    ) {
+    fn settle(&mut self, rule: &Rule, elements: &[Element], shown: &mut usize, around: &mut Surroundings<'_>) {
         let (now, steady) = (around.out.at(), around.out.steady());
-        for (labels, element) in &elements {
+        for element in elements {
             let new = Alert { since: now, since_steady: steady, held: steady, signal: None };
-            let alert = self.alerts.entry(labels.clone()).or_insert(new);
+            let alert = self.alerts.entry(element.labels.clone()).or_insert(new);
             alert.held = steady;
             if alert.signal.is_none() && steady.0 - alert.since_steady.0 >= rule.hold.0 {
                 let with_recent = *shown < RECENT_SIGNALS_MAX;
                 *shown += 1;
-                let signal = signal_of(rule, labels, element, alert.since, with_recent, around);
+                let signal = signal_of(rule, element, alert.since, with_recent, around);
                 alert.signal = Some(signal.id.clone());
                 around.correlator.raise(signal, around.out);
             }
         }
         self.alerts.retain(|labels, alert| {
             let firing_on = alert.signal.is_some() && steady.0 - alert.held.0 < rule.keep_firing.0;
-            if elements.contains_key(labels) || firing_on {
+            let holds = elements.binary_search_by(|element| element.labels.cmp(labels)).is_ok();
+            if holds || firing_on {
                 return true;
             }
             if let Some(signal) = &alert.signal {
@@ -271,15 +270,8 @@ fn asset_of(labels: &Labels, instances: &BTreeMap<Arc<str>, AssetId>) -> AssetId
     labels.get("instance").and_then(|instance| instances.get(instance).cloned()).unwrap_or_else(AssetId::unknown)
 }
 
-fn signal_of(
-    rule: &Rule,
-    labels: &Labels,
-    element: &Element,
-    since: UtcMs,
-    with_recent: bool,
-    around: &Surroundings<'_>,
-) -> Signal {
-    let (now, steady) = (around.out.at(), around.out.seq());
+fn signal_of(rule: &Rule, element: &Element, since: UtcMs, with_recent: bool, around: &Surroundings<'_>) -> Signal {
+    let (now, labels) = (around.out.at(), &element.labels);
     let asset = asset_of(labels, around.instances);
     let annotation = |name: &str, escape: fn(&str) -> String| {
         rule.annotations.get(name).map(|template| template.render(&element.result, element.value, escape))
@@ -305,7 +297,7 @@ fn signal_of(
         started: since,
         raised: now,
         ended: None,
-        input: steady,
+        input: around.out.seq(),
         evidence: Evidence {
             observed: finite(element.value),
             unit: rule.unit.clone(),

@@ -118,7 +118,9 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Group>, RuleError> {
 fn parse_group(file: &str, form: GroupForm) -> Result<Group, RuleError> {
     let place = Place { file: file.to_owned(), group: form.name.clone(), rule: "the group itself".to_owned() };
     let interval = match &form.interval {
-        Some(text) => parse_duration(text).filter(|span| span.0 > 0).ok_or_else(|| bad_duration(&place, "interval", text))?,
+        Some(text) => {
+            parse_duration(text).filter(|span| span.0 > 0).ok_or_else(|| bad_duration(&place, "interval", text))?
+        }
         None => INTERVAL_DEFAULT,
     };
     let mut rules = Vec::with_capacity(form.rules.len());
@@ -197,11 +199,9 @@ fn parse_templates(
 ) -> Result<BTreeMap<String, Template>, RuleError> {
     let parse = |(name, text): (&String, &String)| match Template::parse(text) {
         Ok(template) => Ok((name.clone(), template)),
-        Err(problem) => Err(RuleError::ReadField {
-            place: Box::new(place.clone()),
-            field: format!("{what} {name:?}"),
-            problem,
-        }),
+        Err(problem) => {
+            Err(RuleError::ReadField { place: Box::new(place.clone()), field: format!("{what} {name:?}"), problem })
+        }
     };
     texts.iter().map(parse).collect()
 }

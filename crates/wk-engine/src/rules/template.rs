@@ -115,8 +115,14 @@ fn parse_action(action: &str) -> Result<Part, String> {
     let words = split_words(&first);
     let (source, mut functions) = match words.as_slice() {
         [source] => (parse_source(source)?, Vec::new()),
-        [function, source] => (parse_source(source)?, vec![parse_function(&[function.clone()])?]),
-        [function, format, source] => (parse_source(source)?, vec![parse_function(&[function.clone(), format.clone()])?]),
+        [function, source] => {
+            let function = parse_function(std::slice::from_ref(function))?;
+            (parse_source(source)?, vec![function])
+        }
+        [function, format, source] => {
+            let function = parse_function(&[function.clone(), format.clone()])?;
+            (parse_source(source)?, vec![function])
+        }
         _ => return Err(format!("`{action}` is not understood; use {{{{ $value }}}} or {{{{ $labels.name }}}}")),
     };
     for stage in stages {

@@ -46,7 +46,7 @@ fn errors_name_the_place_and_what_to_do() {
     assert_snapshot!(refused(&rule("expr: up == 0\nfor: 5")), @r#"file "site.yaml", group "g", rule "A": for "5" is no duration; write it as 90s, 5m or 1h30m"#);
     assert_snapshot!(refused(&rule("expr: rate(up[25h]) > 0")), @r#"file "site.yaml", group "g", rule "A": expr looks back 1 d 1 h, the engine keeps 1 d; shorten the range or the offset"#);
     assert_snapshot!(refused(&rule("expr: up @ 0 > 0")), @r#"file "site.yaml", group "g", rule "A": expr reads at a fixed time with @, for which the engine keeps no samples; take the @ away"#);
-    assert_snapshot!(refused(&rule("expr: up == 0\nannotations: {summary: 'a {{ query \"up\" }}'}")), @r#"file "site.yaml", group "g", rule "A": annotation "summary" at character 3: `"up"` is not understood; use `$value` or `$labels.name`"#);
+    assert_snapshot!(refused(&rule("expr: up == 0\nannotations: {summary: 'a {{ query \"up\" }}'}")), @r#"file "site.yaml", group "g", rule "A": annotation "summary" at character 3: the template function `query` is not known here; there are humanize, humanize1024, humanizePercentage, humanizeDuration, toUpper, toLower and printf with one %s or %.2f"#);
     assert_snapshot!(refused(&rule("expr: up == 0\nannotations: {summary: '{{ $value | first }}'}")), @r#"file "site.yaml", group "g", rule "A": annotation "summary" at character 1: the template function `first` is not known here; there are humanize, humanize1024, humanizePercentage, humanizeDuration, toUpper, toLower and printf with one %s or %.2f"#);
     assert_snapshot!(refused(&rule("expr: up == 0\nlabels: {team: 'it {{ $value'}")), @r#"file "site.yaml", group "g", rule "A": label "team" at character 4: `{{` is not closed; add `}}`"#);
     assert_snapshot!(refused("groups:\n- name: g\n  rules:\n  - record: a\n    expr: up\n"), @r#"file "site.yaml", group "g", rule "number 1": recording rules are not evaluated; put the expression into the alerting rules that use it"#);
@@ -63,7 +63,8 @@ fn a_day_of_look_back_is_taken() {
 
 #[test]
 fn severities_are_words_of_many_scales_and_minor_by_default() {
-    let severity = |word: &str| check_rules(&rule(&format!("expr: up == 0\nlabels: {{severity: {word}}}"))).unwrap()[0].severity;
+    let severity =
+        |word: &str| check_rules(&rule(&format!("expr: up == 0\nlabels: {{severity: {word}}}"))).unwrap()[0].severity;
     assert_eq!(["page", "warning", "critical", "none", "sev9"].map(severity), {
         use Severity::{Critical, Info, Major, Minor};
         [Major, Minor, Critical, Info, Minor]
@@ -79,7 +80,9 @@ fn templates_render_labels_values_and_functions() {
     assert_eq!(render("{{ $labels.seconds | humanizeDuration }}"), "1m 30s");
     assert_eq!(render("{{ printf \"%.1f}}\" $value }} {{ $value | printf \"<%.0f>\" }}"), "0.9}} <1>");
     assert_eq!(render("{{ $labels.instance | toUpper }}{{- $labels.instance | humanize -}}"), "A\"Ba\"b");
-    for wrong in ["{{ }}", "{{ $labels. }}", "{{ a b c d }}", "{{ $value | }}", "{{ printf \"%q\" $value }}", "{{ $x }}"] {
+    for wrong in
+        ["{{ }}", "{{ $labels. }}", "{{ a b c d }}", "{{ $value | }}", "{{ printf \"%q\" $value }}", "{{ $x }}"]
+    {
         assert!(Template::parse(wrong).is_err(), "{wrong}");
     }
 }

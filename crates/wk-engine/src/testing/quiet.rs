@@ -149,7 +149,8 @@ impl Machine {
             point("node_memory_MemAvailable_bytes", &HOST, available),
         ];
         self.written += 2e4 * self.random.uniform() + if nightly { 3e6 } else { 0.0 };
-        for (disk, size, full) in [("sda1", 2.4e11, 0.71), ("sda2", 1e9, 0.31), ("sdb1", 2e12, 0.83), ("loop0", 1e8, 1.0)]
+        for (disk, size, full) in
+            [("sda1", 2.4e11, 0.71), ("sda2", 1e9, 0.31), ("sdb1", 2e12, 0.83), ("loop0", 1e8, 1.0)]
         {
             let (fstype, mount) = if disk == "loop0" { ("squashfs", "/snap/x") } else { ("ext4", disk) };
             let labels = [HOST[0], HOST[1], ("device", disk), ("fstype", fstype), ("mountpoint", mount)];

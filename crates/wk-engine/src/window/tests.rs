@@ -8,6 +8,7 @@ const KEEP: DurationMs = KEPT_MIN;
 
 fn window() -> Window {
     let mut window = Window::default();
+    window.configure(1_000);
     let up = vec![Matcher::new("__name__", MatchOp::Equal, "up")];
     let disks = vec![
         Matcher::new("__name__", MatchOp::Regex, "disk_.*"),
@@ -35,7 +36,7 @@ fn only_what_rules_read_is_kept_and_for_as_long_as_they_look_back() {
 fn what_is_too_old_or_lies_in_the_future_is_left_out() {
     let mut window = window();
     let labels = Labels::metric("up", &[]);
-    window.push(&labels, &[at(100, 1.0), at(2_000, 2.0), at(9_000, 3.0)], KEEP, UtcMs(2_000_000), 100);
+    window.push(&labels, &[at(100, 1.0), at(2_000, 2.0), at(9_000, 3.0)], KEEP, UtcMs(2_000_000));
     assert_eq!(window.samples(), 1);
     window.sweep(UtcMs(2_000_000 + KEEP.0 + 1));
     assert_eq!(window.samples(), 0);
@@ -47,7 +48,7 @@ fn a_selection_answers_in_label_order_within_its_range_and_bound() {
     let mut window = window();
     for instance in ["b", "a"] {
         let labels = Labels::metric("up", &[("instance", instance)]);
-        window.push(&labels, &[at(10, 1.0), at(20, 2.0), at(30, 3.0)], KEEP, UtcMs(30_000), 100);
+        window.push(&labels, &[at(10, 1.0), at(20, 2.0), at(30, 3.0)], KEEP, UtcMs(30_000));
     }
     let matchers = [Matcher::new("__name__", MatchOp::Equal, "up")];
     let found = window.select(&matchers, UtcMs(15_000), UtcMs(30_000), 10).unwrap();
@@ -76,7 +77,7 @@ proptest! {
         let fill = |samples: &[Sample]| {
             let mut window = window();
             for sample in samples {
-                window.push(&labels, &[*sample], KEEP, UtcMs(1_000_000), 1_000);
+                window.push(&labels, &[*sample], KEEP, UtcMs(1_000_000));
             }
             window
         };

@@ -41,7 +41,8 @@ fn alerts(text: &str) -> Vec<UtcMs> {
     for (position, line) in lines.iter().enumerate() {
         let (time, value) = line.split_once(',').unwrap();
         let time = time_of(time);
-        let raised = matches!(track.step(&family, Sample::new(time, value.trim().parse().unwrap())), Some(Change::Raised(_)));
+        let raised =
+            matches!(track.step(&family, Sample::new(time, value.trim().parse().unwrap())), Some(Change::Raised(_)));
         if raised && position >= probation {
             alerts.push(time);
         }
