@@ -69,7 +69,7 @@ impl Metric {
             Self::IntakeRecords => ("watchkeeper_intake_records_total", "Records written.", true),
             Self::IntakeRefused => ("watchkeeper_intake_refused_records_total", "Records refused while busy.", true),
             Self::IntakeDamaged => ("watchkeeper_intake_damaged_records_total", "Records lost to damage.", true),
-            Self::ReaderLag => ("watchkeeper_reader_lag_records", "Records a reader has yet to read.", false),
+            Self::ReaderLag => ("watchkeeper_reader_lag_records", "Records that are not yet in a reader's own files.", false),
             Self::MetricsSeries => ("watchkeeper_metrics_series", "Series held.", false),
             Self::MetricsStored => ("watchkeeper_metrics_stored_samples_total", "Samples stored.", true),
             Self::MetricsLate => ("watchkeeper_metrics_late_samples_total", "Samples stored out of order.", true),
@@ -159,11 +159,11 @@ fn intake(node: &Node, rows: &mut Rows) {
     let stats = node.intake.stats();
     rows.add(Metric::IntakeBytes, stats.bytes as f64);
     rows.add(Metric::IntakeFsyncs, stats.syncs as f64);
-    rows.add(Metric::IntakeRecords, stats.last.0 as f64);
+    rows.add(Metric::IntakeRecords, stats.written_records as f64);
     rows.add(Metric::IntakeRefused, stats.refused_records as f64);
     rows.add(Metric::IntakeDamaged, stats.damaged_records as f64);
-    for (reader, seq) in node.stages.all_reached() {
-        rows.add_with(Metric::ReaderLag, &[("reader", reader)], stats.last.0.saturating_sub(seq.0) as f64);
+    for reader in &stats.readers {
+        rows.add_with(Metric::ReaderLag, &[("reader", &reader.name)], reader.lag_records as f64);
     }
 }
 

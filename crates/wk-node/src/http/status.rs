@@ -89,11 +89,16 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
     let head = node.state.head()?;
     let mail = node.state.spool_counts()?;
     let durable = intake.last;
-    let readers: Vec<Value> = node
-        .stages
-        .all_reached()
-        .into_iter()
-        .map(|(name, seq)| json!({"name": name, "cursor": seq, "lag_records": durable.0.saturating_sub(seq.0)}))
+    let reached = node.stages.all_reached();
+    let readers: Vec<Value> = intake
+        .readers
+        .iter()
+        .map(|reader| {
+            json!({
+                "name": reader.name, "cursor": reader.cursor, "reached": reached.get(reader.name.as_str()),
+                "lag_records": reader.lag_records,
+            })
+        })
         .collect();
     Ok(json!({
         "intake": {
