@@ -1,7 +1,8 @@
 //! What the assistant may ask of the node.
 
-use wk_store::state::IncidentFilter;
-use wk_types::{DurationMs, Incident, IncidentState, Labels, UtcMs};
+use wk_store::state::{IncidentFilter, JournalEntry, SignalFilter};
+use wk_assist::SilentSource;
+use wk_types::{AssetId, DurationMs, FactBody, Incident, IncidentState, Labels, RuleKind, UtcMs};
 
 use crate::clock::now;
 use crate::gauges;
@@ -36,12 +37,29 @@ impl wk_assist::Ship for NodeShip<'_> {
             .map(|entry| wk_assist::Change {
                 at: entry.recorded,
                 text: story::line(&entry.kind, &entry.body),
+                assets: assets_of(&entry),
                 evidence: format!("journal entry {}", entry.entry),
             })
             .collect())
     }
 
-    fn sources(&self) -> Result<Vec<wk_assist::SourceState>, String> {
-        Ok(self.0.sources.states(now()))
+    /// Periodic sources that stopped, and whoever the engine misses.
+    fn silent_sources(&self) -> Result<Vec<SilentSource>, String> {
+        let mut silent = self.0.sources.silent_sources(now());
+        let filter = SignalFilter { holding: true, limit: ITEMS_MAX, ..SignalFilter::default() };
+        let signals = self.0.state.signals(&filter).map_err(|error| error.to_string())?;
+        silent.extend(signals.into_iter().filter(|signal| signal.rule.kind == RuleKind::Silence).map(|signal| {
+            SilentSource { name: signal.metric, asset: Some(signal.asset), last_heard: Some(signal.started) }
+        }));
+        Ok(silent)
+    }
+}
+
+/// The assets that a journal entry touches.
+fn assets_of(entry: &JournalEntry) -> Vec<AssetId> {
+    let Ok(Some(fact)) = entry.fact() else { return Vec::new() };
+    match fact.body {
+        FactBody::SignalRaised { signal } | FactBody::SignalWorsened { signal } => vec![signal.asset],
+        body => body.incident().map(|incident| incident.assets.clone()).unwrap_or_default(),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use wk_assist::SilentSource;
 use wk_ingest::{SourceContext, SourceSnapshot, SourceStats};
 use wk_types::{SourceName, UtcMs};
 
@@ -67,16 +68,13 @@ impl SourceRegistry {
         self.entries().into_iter().filter(is_silent).map(|entry| entry.name).collect()
     }
 
-    /// Every source with when it last spoke, for questions.
-    pub fn states(&self, now: UtcMs) -> Vec<wk_assist::SourceState> {
+    /// The silent ones with when they were last heard, for questions.
+    pub fn silent_sources(&self, now: UtcMs) -> Vec<SilentSource> {
         let silent = self.silent(now);
-        self.entries()
+        self.snapshots()
             .into_iter()
-            .map(|entry| wk_assist::SourceState {
-                silent: silent.contains(&entry.name),
-                last_received: entry.stats.snapshot().last_received,
-                name: entry.name.to_string(),
-            })
+            .filter(|(name, _)| silent.contains(name))
+            .map(|(name, counts)| SilentSource { name: name.to_string(), asset: None, last_heard: counts.last_received })
             .collect()
     }
 
