@@ -51,7 +51,9 @@ impl Client {
     /// No node runs on the folder.
     pub async fn running(data: &Path) -> Result<Self> {
         match Self::open(data).await? {
-            Self::Offline(_) => bail!("this needs the running node; start it: watchkeeper ship --data {}", data.display()),
+            Self::Offline(_) => {
+                bail!("this needs the running node; start it: watchkeeper ship --data {}", data.display())
+            }
             running => Ok(running),
         }
     }
@@ -72,7 +74,11 @@ impl Client {
             }
             Self::Offline(node) => node.call(method, path, body).await?,
         };
-        let answer = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).context("the node answered no JSON")? };
+        let answer = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).context("the node answered no JSON")?
+        };
         if (200..300).contains(&status) {
             return Ok(answer);
         }
@@ -85,7 +91,8 @@ impl Client {
     /// # Errors
     /// As [`Self::call`], and a file that cannot be written.
     pub async fn download(&self, path: &str, out: &Path) -> Result<u64> {
-        let mut file = tokio::fs::File::create(out).await.with_context(|| format!("could not write {}", out.display()))?;
+        let mut file =
+            tokio::fs::File::create(out).await.with_context(|| format!("could not write {}", out.display()))?;
         let mut size = 0;
         match self {
             Self::Running(client) => {

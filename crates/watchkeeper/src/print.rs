@@ -9,7 +9,9 @@ use wk_types::{DurationMs, UtcMs};
 /// Prints an error, its causes and what to do about it.
 pub fn failure(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
-    if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<wk_node::NodeError>()).map(wk_node::NodeError::hint) {
+    if let Some(hint) =
+        error.chain().find_map(|cause| cause.downcast_ref::<wk_node::NodeError>()).map(wk_node::NodeError::hint)
+    {
         eprintln!("hint: {hint}");
     }
 }
@@ -128,7 +130,8 @@ pub fn status(status: &Value) {
     println!("open      {} critical, {} major, {} minor", open["critical"], open["major"], open["minor"]);
     println!("sources   {} of {} silent", status["sources"]["silent"], status["sources"]["total"]);
     println!("mail      {} waiting, {} undeliverable", status["mail"]["queued"], status["mail"]["dead"]);
-    let percent = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |ratio| format!("{:.0} %", ratio * 100.0));
+    let percent =
+        |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |ratio| format!("{:.0} %", ratio * 100.0));
     println!("cpu       {}", percent(&status["host"]["cpu_ratio"]));
     println!("memory    {}", percent(&status["host"]["memory_ratio"]));
     for disk in list(&status["host"], "disks") {
@@ -140,7 +143,15 @@ pub fn status(status: &Value) {
 pub fn incidents(answer: &Value) {
     let rows: Vec<Vec<String>> = list(answer, "incidents")
         .iter()
-        .map(|one| vec![cell(&one["id"]), cell(&one["state"]), cell(&one["severity"]), time(&one["opened"]), cell(&one["title"])])
+        .map(|one| {
+            vec![
+                cell(&one["id"]),
+                cell(&one["state"]),
+                cell(&one["severity"]),
+                time(&one["opened"]),
+                cell(&one["title"]),
+            ]
+        })
         .collect();
     if rows.is_empty() {
         println!("no incidents");
@@ -164,7 +175,12 @@ pub fn incident(answer: &Value) {
         println!("  {}  {}", time(&entry["recorded"]), cell(&entry["text"]));
     }
     for message in list(answer, "messages") {
-        println!("\nmail to {}: {} ({} attempts)", cell(&message["recipient"]), cell(&message["state"]), message["attempts"]);
+        println!(
+            "\nmail to {}: {} ({} attempts)",
+            cell(&message["recipient"]),
+            cell(&message["state"]),
+            message["attempts"]
+        );
     }
 }
 
@@ -187,7 +203,8 @@ pub fn trace(answer: &Value) {
 
 /// Prints the pipeline.
 pub fn pipeline(answer: &Value) {
-    let count = |value: &Value| -> u64 { value.as_array().into_iter().flatten().filter_map(|one| one["count"].as_u64()).sum() };
+    let count =
+        |value: &Value| -> u64 { value.as_array().into_iter().flatten().filter_map(|one| one["count"].as_u64()).sum() };
     let rows: Vec<Vec<String>> = list(answer, "sources")
         .iter()
         .map(|one| {
@@ -213,7 +230,13 @@ pub fn pipeline(answer: &Value) {
         }
     }
     for unknown in list(answer, "unknown_senders") {
-        println!("\nunknown: {} over {} ({} times): {}", cell(&unknown["sender"]), cell(&unknown["source"]), unknown["count"], cell(&unknown["reason"]));
+        println!(
+            "\nunknown: {} over {} ({} times): {}",
+            cell(&unknown["sender"]),
+            cell(&unknown["source"]),
+            unknown["count"],
+            cell(&unknown["reason"])
+        );
     }
 }
 
@@ -231,7 +254,14 @@ pub fn mails(answer: &Value) {
     let rows: Vec<Vec<String>> = list(answer, "messages")
         .iter()
         .map(|one| {
-            vec![time(&one["queued"]), cell(&one["state"]), cell(&one["attempts"]), cell(&one["recipient"]), cell(&one["subject"]), cell(&one["last_error"])]
+            vec![
+                time(&one["queued"]),
+                cell(&one["state"]),
+                cell(&one["attempts"]),
+                cell(&one["recipient"]),
+                cell(&one["subject"]),
+                cell(&one["last_error"]),
+            ]
         })
         .collect();
     columns(&["queued", "state", "attempts", "recipient", "subject", "last error"], &rows);
@@ -247,7 +277,15 @@ pub fn token(answer: &Value) {
 pub fn tokens(answer: &Value) {
     let rows: Vec<Vec<String>> = list(answer, "tokens")
         .iter()
-        .map(|one| vec![cell(&one["id"]), cell(&one["role"]), cell(&one["label"]), time(&one["created"]), time(&one["last_used"])])
+        .map(|one| {
+            vec![
+                cell(&one["id"]),
+                cell(&one["role"]),
+                cell(&one["label"]),
+                time(&one["created"]),
+                time(&one["last_used"]),
+            ]
+        })
         .collect();
     columns(&["id", "role", "label", "created", "last used"], &rows);
 }

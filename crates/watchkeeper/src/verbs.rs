@@ -50,10 +50,16 @@ async fn doctor(data: PathBuf, config: Option<PathBuf>, json: bool) -> Result<Ex
             let answer = client.get("/api/v1/doctor").await?;
             findings.extend(answer["findings"].as_array().cloned().unwrap_or_default());
         }
-        Err(error) => findings.push(json!({"grade": "error", "what": format!("{error:#}"), "mend": "watchkeeper ship"})),
+        Err(error) => {
+            findings.push(json!({"grade": "error", "what": format!("{error:#}"), "mend": "watchkeeper ship"}))
+        }
     }
     let bad = findings.iter().any(|finding| finding["grade"] == "error");
-    if json { print::json(&json!({ "findings": findings })) } else { print::findings(&findings) }
+    if json {
+        print::json(&json!({ "findings": findings }))
+    } else {
+        print::findings(&findings)
+    }
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -64,7 +70,9 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         Verb::Token(TokenVerb::Create { .. } | TokenVerb::Revoke { .. })
             | Verb::SetupToken
             | Verb::Incidents(IncidentArgs {
-                verb: Some(IncidentVerb::Acknowledge { .. } | IncidentVerb::Resolve { .. } | IncidentVerb::Comment { .. }),
+                verb: Some(
+                    IncidentVerb::Acknowledge { .. } | IncidentVerb::Resolve { .. } | IncidentVerb::Comment { .. }
+                ),
                 ..
             })
     );
@@ -77,7 +85,11 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         Verb::Ask { question } => {
             let answer = client.post("/api/v1/ask", &json!({"question": question.join(" ")})).await?;
             let code = if answer["status"] == "answered" { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-            if common.json { print::json(&answer) } else { print::answer(&answer) }
+            if common.json {
+                print::json(&answer)
+            } else {
+                print::answer(&answer)
+            }
             return Ok(code);
         }
         Verb::Status => (client.get("/api/v1/status").await?, print::status),
@@ -95,10 +107,19 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         }
         Verb::Token(verb) => token(&client, verb).await?,
         Verb::SetupToken => (client.post("/api/v1/setup-token", &Value::Null).await?, print::setup_token),
-        Verb::Ship(_) | Verb::Replay { .. } | Verb::Rules(_) | Verb::Config(_) | Verb::Record { .. }
-        | Verb::Doctor { .. } | Verb::Journal(JournalVerb::Verify { .. }) => unreachable!("handled before"),
+        Verb::Ship(_)
+        | Verb::Replay { .. }
+        | Verb::Rules(_)
+        | Verb::Config(_)
+        | Verb::Record { .. }
+        | Verb::Doctor { .. }
+        | Verb::Journal(JournalVerb::Verify { .. }) => unreachable!("handled before"),
     };
-    if common.json { print::json(&answer) } else { show(&answer) }
+    if common.json {
+        print::json(&answer)
+    } else {
+        show(&answer)
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,9 +127,9 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
 async fn record(data: &Path, out: &Path, span: Option<&str>) -> Result<ExitCode> {
     let seconds = match span {
         None => 0,
-        Some(text) => wk_promql::parse_duration(text).map(|span| span.0 / 1_000).with_context(|| {
-            format!("{text:?} is no span of time; write 30m or 8h")
-        })?,
+        Some(text) => wk_promql::parse_duration(text)
+            .map(|span| span.0 / 1_000)
+            .with_context(|| format!("{text:?} is no span of time; write 30m or 8h"))?,
     };
     let client = Client::open(data).await?;
     let bytes = client.download(&format!("/api/v1/recording?seconds={seconds}"), out).await?;

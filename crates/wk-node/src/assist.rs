@@ -1,7 +1,7 @@
 //! What the assistant may ask of the node.
 
-use wk_store::state::{IncidentFilter, JournalEntry, SignalFilter};
 use wk_assist::SilentSource;
+use wk_store::state::{IncidentFilter, JournalEntry, SignalFilter};
 use wk_types::{AssetId, DurationMs, FactBody, Incident, IncidentState, Labels, RuleKind, UtcMs};
 
 use crate::clock::now;
@@ -31,7 +31,8 @@ impl wk_assist::Ship for NodeShip<'_> {
     }
 
     fn changes_since(&self, span: DurationMs) -> Result<Vec<wk_assist::Change>, String> {
-        let entries = self.0.state.journal_latest(None, Some(now() - span), ITEMS_MAX).map_err(|error| error.to_string())?;
+        let entries =
+            self.0.state.journal_latest(None, Some(now() - span), ITEMS_MAX).map_err(|error| error.to_string())?;
         Ok(entries
             .into_iter()
             .map(|entry| wk_assist::Change {

@@ -102,7 +102,10 @@ fn disk(node: &Node, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Grade::Warning,
             format!("the disk under {} has {} MB left, less than 5 %", root.display(), free >> 20),
-            format!("make room (du -xh --max-depth=2 {} | sort -h), or lower storage.* in the configuration", root.display()),
+            format!(
+                "make room (du -xh --max-depth=2 {} | sort -h), or lower storage.* in the configuration",
+                root.display()
+            ),
         ));
     }
 }
@@ -125,7 +128,10 @@ fn sources(node: &Node, findings: &mut Vec<Finding>) -> Result<(), Problem> {
     for unknown in node.state.unknown_senders()? {
         findings.push(Finding::new(
             Grade::Notice,
-            format!("{} sends over {} and nobody knows who that is ({} times): {}", unknown.sender, unknown.source, unknown.count, unknown.reason),
+            format!(
+                "{} sends over {} and nobody knows who that is ({} times): {}",
+                unknown.sender, unknown.source, unknown.count, unknown.reason
+            ),
             format!("declare it in the configuration: [[asset]] id = \"NAME\", hostname = [\"{}\"]", unknown.sender),
         ));
     }
@@ -148,7 +154,11 @@ fn mail(node: &Node, findings: &mut Vec<Finding>) -> Result<(), Problem> {
             "watchkeeper mail list --state dead shows them and why",
         ));
     }
-    let waiting = node.state.messages(&MessageFilter { state: Some(MessageState::Queued), limit: 1, ..MessageFilter::default() })?;
+    let waiting = node.state.messages(&MessageFilter {
+        state: Some(MessageState::Queued),
+        limit: 1,
+        ..MessageFilter::default()
+    })?;
     if let Some(error) = waiting.first().and_then(|message| message.error.as_deref()) {
         findings.push(Finding::new(
             Grade::Warning,

@@ -109,7 +109,8 @@ impl NodeError {
             }
             Self::Listen { .. } => "choose an address of this machine: ip address".to_owned(),
             Self::InsecureHttp { .. } => {
-                "leave --insecure-http away to serve TLS with the node's own certificate, or give it on purpose".to_owned()
+                "leave --insecure-http away to serve TLS with the node's own certificate, or give it on purpose"
+                    .to_owned()
             }
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),

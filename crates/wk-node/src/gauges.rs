@@ -9,8 +9,7 @@ use crate::node::Node;
 
 /// Share of the processors that is busy.
 pub const CPU_RATIO: &str = r#"1 - avg(rate(node_cpu_seconds_total{job="host",mode="idle"}[1m]))"#;
-const MEMORY_RATIO: &str =
-    r#"1 - node_memory_MemAvailable_bytes{job="host"} / node_memory_MemTotal_bytes{job="host"}"#;
+const MEMORY_RATIO: &str = r#"1 - node_memory_MemAvailable_bytes{job="host"} / node_memory_MemTotal_bytes{job="host"}"#;
 const LOAD: &str = r#"node_load1{job="host"}"#;
 const DISK_RATIO: &str =
     r#"1 - node_filesystem_avail_bytes{job="host"} / (node_filesystem_size_bytes{job="host"} > 0)"#;

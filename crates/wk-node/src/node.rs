@@ -3,11 +3,11 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wk_config::Config;
+use wk_ingest::{Intake as _, Refused};
 use wk_lake::Lake;
 use wk_store::intake::IntakeLog;
 use wk_store::metrics::MetricStore;
 use wk_store::state::State;
-use wk_ingest::{Intake as _, Refused};
 use wk_types::{AssetId, NewRecord, Seq, UtcMs, VesselId};
 
 use std::sync::Arc;

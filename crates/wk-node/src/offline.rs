@@ -43,7 +43,8 @@ impl OfflineNode {
             catch_up(&node)?;
             Ok(Arc::new(node))
         });
-        let node = opened.await.map_err(|error| NodeError::Store { store: "data folder", source: Box::new(error) })??;
+        let node =
+            opened.await.map_err(|error| NodeError::Store { store: "data folder", source: Box::new(error) })??;
         Ok(Self { router: crate::http::router(&node), node })
     }
 

@@ -69,7 +69,9 @@ impl Metric {
             Self::IntakeRecords => ("watchkeeper_intake_records_total", "Records written.", true),
             Self::IntakeRefused => ("watchkeeper_intake_refused_records_total", "Records refused while busy.", true),
             Self::IntakeDamaged => ("watchkeeper_intake_damaged_records_total", "Records lost to damage.", true),
-            Self::ReaderLag => ("watchkeeper_reader_lag_records", "Records that are not yet in a reader's own files.", false),
+            Self::ReaderLag => {
+                ("watchkeeper_reader_lag_records", "Records that are not yet in a reader's own files.", false)
+            }
             Self::MetricsSeries => ("watchkeeper_metrics_series", "Series held.", false),
             Self::MetricsStored => ("watchkeeper_metrics_stored_samples_total", "Samples stored.", true),
             Self::MetricsLate => ("watchkeeper_metrics_late_samples_total", "Samples stored out of order.", true),
@@ -234,7 +236,8 @@ pub async fn run(node: Arc<Node>, stats: Arc<SourceStats>, stop: CancellationTok
 
 fn series_of(node: &Node, row: Row, at: wk_types::UtcMs) -> SeriesSamples {
     let (name, _, _) = row.metric.describe();
-    let own = [("__name__", name.to_owned()), ("job", "watchkeeper".to_owned()), ("instance", node.own_asset.to_string())];
+    let own =
+        [("__name__", name.to_owned()), ("job", "watchkeeper".to_owned()), ("instance", node.own_asset.to_string())];
     let labels = Labels::new(own.into_iter().chain(row.labels));
     SeriesSamples {
         series: Arc::new(Series::new(labels, node.own_asset.clone())),

@@ -103,7 +103,15 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     mail::start(&node, mail_settings, &tasks, &stop)?;
     tasks.close();
     let scheme = if encrypted { "https" } else { "http" };
-    Ok(Started { address, console_url: format!("{scheme}://{address}/"), setup_token, tasks, readers, readers_stop, node })
+    Ok(Started {
+        address,
+        console_url: format!("{scheme}://{address}/"),
+        setup_token,
+        tasks,
+        readers,
+        readers_stop,
+        node,
+    })
 }
 
 impl Started {
@@ -194,8 +202,7 @@ fn open_stores(config: &Config, folder: &DataFolder) -> Result<(IntakeLog, Metri
         readers_required: [readers::METRICS, readers::LOGS, readers::ENGINE].map(str::to_owned).to_vec(),
         ..IntakeOptions::new(wall())
     };
-    let (intake, report) =
-        IntakeLog::open(io.clone(), &folder.intake(), options).map_err(store_error("intake log"))?;
+    let (intake, report) = IntakeLog::open(io.clone(), &folder.intake(), options).map_err(store_error("intake log"))?;
     tracing::info!(?report, "intake log opened");
     let options = MetricOptions {
         age_max: DurationMs::from_hours(24 * i64::from(storage.metrics_days)),

@@ -74,7 +74,11 @@ impl SourceRegistry {
         self.snapshots()
             .into_iter()
             .filter(|(name, _)| silent.contains(name))
-            .map(|(name, counts)| SilentSource { name: name.to_string(), asset: None, last_heard: counts.last_received })
+            .map(|(name, counts)| SilentSource {
+                name: name.to_string(),
+                asset: None,
+                last_heard: counts.last_received,
+            })
             .collect()
     }
 

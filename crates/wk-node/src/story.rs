@@ -35,12 +35,9 @@ fn event_line(kind: &str, body: &Value) -> String {
     match kind {
         "mail_delivered" => format!("mail to {} was taken by the relay: {}", text("recipient"), text("receipt")),
         "mail_dead" => format!("mail to {} cannot be delivered: {}", text("recipient"), text("error")),
-        "intake_damaged" => format!(
-            "records r{} to r{} of the intake log are damaged: {}",
-            body["first"],
-            body["last"],
-            text("what")
-        ),
+        "intake_damaged" => {
+            format!("records r{} to r{} of the intake log are damaged: {}", body["first"], body["last"], text("what"))
+        }
         _ => kind.replace('_', " "),
     }
 }

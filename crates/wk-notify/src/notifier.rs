@@ -1,6 +1,8 @@
 //! The reader of the journal that decides who is told, and writes it into the spool.
 
-use wk_store::state::{JournalEntry, Message, MessageFilter, MessageState, NewMessage, SpoolBatch, SpoolId, State, StateError};
+use wk_store::state::{
+    JournalEntry, Message, MessageFilter, MessageState, NewMessage, SpoolBatch, SpoolId, State, StateError,
+};
 use wk_types::{ErrorKind, Fact, FactBody, Incident, IncidentId, UtcMs};
 
 use crate::compose::{Occasion, Subject, compose};

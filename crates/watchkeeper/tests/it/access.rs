@@ -44,8 +44,7 @@ fn the_set_up_token_makes_one_account_once() {
     assert!(!file.exists(), "the token's file is gone");
     assert!(post(&good).status().is_client_error(), "a second time is refused");
     let session = cookie.split(';').next().unwrap();
-    let who: Value =
-        node.request("GET", "/api/v1/session").header("cookie", session).send().unwrap().json().unwrap();
+    let who: Value = node.request("GET", "/api/v1/session").header("cookie", session).send().unwrap().json().unwrap();
     assert_eq!((who["name"].as_str(), who["role"].as_str()), (Some("eto"), Some("admin")));
     let change = |marked: bool| {
         let mut request = node.request("POST", "/api/v1/ask").header("cookie", session);

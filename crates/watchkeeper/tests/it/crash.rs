@@ -110,7 +110,8 @@ fn missing_logs(node: &Node, acknowledged: &BTreeSet<u64>) -> Vec<u64> {
     let mut missing = Vec::new();
     for chunk in all.chunks(2_000) {
         let names: Vec<String> = chunk.iter().map(|number| format!("'log-{number}'")).collect();
-        let query = format!("select distinct message from logs where app = 'crash' and message in ({})", names.join(","));
+        let query =
+            format!("select distinct message from logs where app = 'crash' and message in ({})", names.join(","));
         let found: BTreeSet<String> = node.sql(&query).iter().map(|row| row[0].as_str().unwrap().to_owned()).collect();
         missing.extend(chunk.iter().filter(|number| !found.contains(&format!("log-{number}"))));
     }

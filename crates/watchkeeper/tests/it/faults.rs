@@ -76,7 +76,8 @@ fn an_unknown_key_names_the_nearest_one() {
 #[test]
 fn a_rule_that_cannot_work_stops_the_start_and_names_its_place() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("bad.yaml"), "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: rate(\n").unwrap();
+    std::fs::write(dir.path().join("bad.yaml"), "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: rate(\n")
+        .unwrap();
     let file = dir.path().join("watchkeeper.toml");
     std::fs::write(&file, "[rules]\nfiles = [\"bad.yaml\"]\n").unwrap();
     let text = refusal(&["--config", file.to_str().unwrap(), "--data", dir.path().join("data").to_str().unwrap()]);

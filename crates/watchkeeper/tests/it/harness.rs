@@ -182,10 +182,7 @@ pub fn peer(test: &str, path: &str) -> Option<Command> {
         return None;
     }
     let mut command = Command::new(file);
-    command.env(
-        "LD_LIBRARY_PATH",
-        format!("{0}/usr/lib/x86_64-linux-gnu:{0}/usr/lib/postfix", root.display()),
-    );
+    command.env("LD_LIBRARY_PATH", format!("{0}/usr/lib/x86_64-linux-gnu:{0}/usr/lib/postfix", root.display()));
     Some(command)
 }
 

@@ -18,7 +18,8 @@ fn send_logs(node: &Node, body: &str) -> (u16, Value) {
 fn json_logs_come_out_as_they_went_in() {
     let node = Node::start("");
     let vector = r#"{"timestamp":"2026-11-24T02:14:00Z","message":"link down","host":"localhost","app":"vsat","severity":"err","port":{"id":7}}"#;
-    let fluent_bit = r#"[{"date":1796004841.5,"log":"rain fade","hostname":"core-switch","service":"modem","level":"warning"}]"#;
+    let fluent_bit =
+        r#"[{"date":1796004841.5,"log":"rain fade","hostname":"core-switch","service":"modem","level":"warning"}]"#;
     assert_eq!(send_logs(&node, &format!("{vector}\nnot json\n")).1["rejected"], 1);
     assert_eq!(send_logs(&node, fluent_bit).0, 200);
     let rows = node.sql("select time, app, severity, message, attributes from logs order by time");
@@ -108,9 +109,19 @@ fn syslog_keeps_severity_over_udp_and_both_tcp_framings() {
 fn every_interface_of_the_description_answers() {
     let node = Node::start("");
     let description: Value = node.request("GET", "/openapi.json").send().unwrap().json().unwrap();
-    for path in ["/api/v1/write", "/api/v1/logs", "/api/v1/query", "/api/v1/query_range", "/api/v1/sql",
-        "/api/v1/incidents", "/api/v1/pipeline", "/api/v1/ask", "/healthz", "/readyz", "/metrics"]
-    {
+    for path in [
+        "/api/v1/write",
+        "/api/v1/logs",
+        "/api/v1/query",
+        "/api/v1/query_range",
+        "/api/v1/sql",
+        "/api/v1/incidents",
+        "/api/v1/pipeline",
+        "/api/v1/ask",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ] {
         assert!(description["paths"][path].is_object(), "{path} is not described");
     }
     let token = node.cli_json(&["token", "create", "--role", "viewer"])["secret"].as_str().unwrap().to_owned();
@@ -130,8 +141,11 @@ fn the_nodes_own_metrics_are_exposed_and_stored() {
     let node = Node::start("");
     let token = node.cli_json(&["token", "create", "--role", "viewer"])["secret"].as_str().unwrap().to_owned();
     let text = node.request("GET", "/metrics").bearer_auth(token).send().unwrap().text().unwrap();
-    let mut names: Vec<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|rest| rest.split(' ').next()).collect();
+    let mut names: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|rest| rest.split(' ').next())
+        .collect();
     names.dedup();
     assert!(names.len() >= 25 && names.iter().all(|name| name.starts_with("watchkeeper_")), "{names:?}");
     until(Duration::from_secs(20), "the node's own series are stored", || {

@@ -118,7 +118,8 @@ fn a_real_rsyslog_forwards_100_000_lines_and_all_are_there() {
     let Some(mut rsyslog) = peer("a_real_rsyslog_forwards", "usr/sbin/rsyslogd") else { return };
     let node = Node::start("");
     let dir = node.dir();
-    let lines: String = (0..LINES).map(|number| format!("<14>Nov 24 02:14:00 localhost flood: line {number}\n")).collect();
+    let lines: String =
+        (0..LINES).map(|number| format!("<14>Nov 24 02:14:00 localhost flood: line {number}\n")).collect();
     let input = dir.join("input.log");
     std::fs::write(&input, lines).unwrap();
     let modules = std::path::PathBuf::from(std::env::var_os("WATCHKEEPER_PEERS").unwrap());

@@ -78,7 +78,9 @@ fn an_incident_is_told_taken_traced_and_replayed() {
 fn five_plain_questions_are_answered_and_others_refused() {
     let node = watched();
     in_state(&node, "open");
-    for question in ["how full are the disks", "what is open", "what changed in the last hour", "which source is silent"] {
+    for question in
+        ["how full are the disks", "what is open", "what changed in the last hour", "which source is silent"]
+    {
         let answer = node.cli_json(&["ask", question]);
         assert_eq!(answer["status"], "answered", "{question}: {answer}");
     }

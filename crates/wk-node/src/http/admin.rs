@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wk_store::state::{Head, MessageFilter, MessageState, Role, TokenId};
 
-
 use crate::clock::now;
 use crate::folder::{setup_token_path, write_private};
 use crate::http::auth::{Admin, Viewer};

@@ -44,13 +44,18 @@ fn authenticate(parts: &Parts, node: &Node) -> Result<Principal, Problem> {
     }
     if let Some(secret) = bearer(&parts.headers) {
         let token = node.state.token(secret, now())?.ok_or_else(|| {
-            Problem::unauthorized("the token is not known or was revoked; make one: watchkeeper token create --role viewer")
+            Problem::unauthorized(
+                "the token is not known or was revoked; make one: watchkeeper token create --role viewer",
+            )
         })?;
         return Ok(Principal { name: token.label, role: token.role });
     }
     let secret = session_secret(&parts.headers)
         .ok_or_else(|| Problem::unauthorized("sign in, or send a token as Authorization: Bearer"))?;
-    let account = node.state.session(secret, now())?.ok_or_else(|| Problem::unauthorized("the session has ended; sign in again"))?;
+    let account = node
+        .state
+        .session(secret, now())?
+        .ok_or_else(|| Problem::unauthorized("the session has ended; sign in again"))?;
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     if !reads && !parts.headers.contains_key(CHANGE_HEADER) {
         return Err(Problem::forbidden("a change made with a session needs the header X-Watchkeeper: 1"));
@@ -79,7 +84,12 @@ fn require(parts: &Parts, node: &Node, least: Role) -> Result<Principal, Problem
     if principal.role.covers(least) {
         Ok(principal)
     } else {
-        Err(Problem::forbidden(&format!("this needs the role {}, {} has {}", least.as_str(), principal.name, principal.role.as_str())))
+        Err(Problem::forbidden(&format!(
+            "this needs the role {}, {} has {}",
+            least.as_str(),
+            principal.name,
+            principal.role.as_str()
+        )))
     }
 }
 
@@ -156,9 +166,16 @@ fn foreign_mark(headers: &HeaderMap) -> Option<String> {
         return Some(format!("the header {name}"));
     }
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     let loopback = name.eq_ignore_ascii_case("localhost")
-        || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        || name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
     (!loopback).then(|| format!("the host name {host:?}"))
 }
 

@@ -6,15 +6,12 @@ use axum::response::{IntoResponse, Response};
 
 use crate::http::problem::Problem;
 
-/// What the console's pages may load: itself alone.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
 /// Serves a file of the console; any other address is one of its pages.
 pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
     if path.starts_with("/api/") {
-        return Problem::not_found(format!("there is nothing at {path}; /openapi.json lists what there is")).into_response();
+        return Problem::not_found(format!("there is nothing at {path}; /openapi.json lists what there is"))
+            .into_response();
     }
     let Some(asset) = wk_web::asset(path) else {
         return Problem::not_found(format!("there is nothing at {path}")).into_response();
@@ -25,7 +22,7 @@ pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
         .header(header::CONTENT_TYPE, asset.content_type)
         .header(header::ETAG, &asset.etag)
         .header(header::CACHE_CONTROL, caching)
-        .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+        .header(header::CONTENT_SECURITY_POLICY, wk_web::CONTENT_SECURITY_POLICY)
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(header::REFERRER_POLICY, "no-referrer");
     let (status, body) =

@@ -20,10 +20,7 @@ const ENTRIES_MAX: usize = 200;
 
 /// Streams `incident`, `journal` and `status` events until the client goes.
 #[utoipa::path(get, path = "/api/v1/events", tag = "console", responses((status = 200, content_type = "text/event-stream")))]
-pub async fn stream(
-    Shared(node): Shared<Arc<Node>>,
-    _: Viewer,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+pub async fn stream(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let watch = node.watch_journal();
     let at = *watch.borrow();
     let start = Live { node, watch, at, queued: vec![Event::default().event("status").data("{}")] };

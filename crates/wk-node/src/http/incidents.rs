@@ -77,17 +77,12 @@ fn name_of(node: &Node, person: Option<&PersonRef>) -> Result<Option<String>, Pr
 
 /// Shows one incident with signals, reasons, timeline and messages.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "incidents", params(("id" = String, Path)), responses((status = 200, body = Object), (status = 404, body = Object)))]
-pub async fn show(
-    Shared(node): Shared<Arc<Node>>,
-    _: Viewer,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+pub async fn show(Shared(node): Shared<Arc<Node>>, _: Viewer, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     blocking(&node, move |node| -> Result<_, Problem> {
         let id = IncidentId::from(id);
-        let detail = node
-            .state
-            .incident(&id)?
-            .ok_or_else(|| Problem::not_found(format!("there is no incident {id}; watchkeeper incidents lists them")))?;
+        let detail = node.state.incident(&id)?.ok_or_else(|| {
+            Problem::not_found(format!("there is no incident {id}; watchkeeper incidents lists them"))
+        })?;
         let because: Vec<Value> =
             detail.because.iter().map(|(signal, because)| json!({"signal": signal, "because": because})).collect();
         let timeline = detail.timeline.iter().map(|entry| tell(node, entry)).collect::<Result<Vec<_>, _>>()?;
@@ -162,7 +157,10 @@ pub async fn comment(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let text = text.trim().to_owned();
     if text.is_empty() || text.len() > COMMENT_BYTES_MAX {
-        return Err(Problem::bad_request(format!("a remark has 1 to {COMMENT_BYTES_MAX} bytes, this one has {}", text.len())));
+        return Err(Problem::bad_request(format!(
+            "a remark has 1 to {COMMENT_BYTES_MAX} bytes, this one has {}",
+            text.len()
+        )));
     }
     command(&node, operator, id, |incident| Verb::Comment { incident, text }).await
 }

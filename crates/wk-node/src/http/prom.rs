@@ -47,10 +47,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-async fn answer(
-    node: Arc<Node>,
-    work: impl FnOnce(&Node) -> Result<Value, Refusal> + Send + 'static,
-) -> Response {
+async fn answer(node: Arc<Node>, work: impl FnOnce(&Node) -> Result<Value, Refusal> + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(move || work(&node)).await {
         Ok(Ok(data)) => Json(json!({"status": "success", "data": data})).into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
@@ -196,9 +193,8 @@ fn read_time(name: &str, text: &str) -> Result<UtcMs, Refusal> {
     {
         return Ok(UtcMs::from_secs_f64(seconds));
     }
-    text.parse().map_err(|_| {
-        Refusal::bad_data(format!("{name}: {text:?} is no time; give seconds since 1970 or RFC 3339"))
-    })
+    text.parse()
+        .map_err(|_| Refusal::bad_data(format!("{name}: {text:?} is no time; give seconds since 1970 or RFC 3339")))
 }
 
 /// A span in seconds, or as PromQL writes it (`1m`, `1h30m`).

@@ -139,8 +139,10 @@ pub async fn show_trace(
     _: Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    blocking(&node, move |node| -> Result<_, Problem> { Ok(Json(json!({"id": id, "stages": trace::follow(node, &id)?}))) })
-        .await
+    blocking(&node, move |node| -> Result<_, Problem> {
+        Ok(Json(json!({"id": id, "stages": trace::follow(node, &id)?})))
+    })
+    .await
 }
 
 /// The node's own metrics in the Prometheus text format.

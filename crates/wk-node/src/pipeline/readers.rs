@@ -95,7 +95,11 @@ fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &Cancellatio
     while node.intake.durable() > at && round(node, reader.as_mut(), &mut at, Duration::ZERO).is_ok() {}
     match reader.finish(now()) {
         Ok(cursor) => node.intake.advance(name, cursor),
-        Err(error) => tracing::warn!(reader = name, error = chain(error.as_ref()), "the last flush failed; the next start reads again"),
+        Err(error) => tracing::warn!(
+            reader = name,
+            error = chain(error.as_ref()),
+            "the last flush failed; the next start reads again"
+        ),
     }
 }
 

@@ -1,6 +1,4 @@
-use wk_types::{
-    AssetId, Direction, Evidence, IncidentId, IncidentState, Labels, RuleKind, RuleRef, Seq, SignalId,
-};
+use wk_types::{AssetId, Direction, Evidence, IncidentId, IncidentState, Labels, RuleKind, RuleRef, Seq, SignalId};
 
 use super::*;
 
@@ -51,8 +49,13 @@ fn incident() -> Incident {
 
 fn words(occasion: Occasion<'_>, incident: &Incident, signals: &[Signal]) -> Words {
     let vessel = VesselId::from("vessel-0123456789abcdef");
-    let about =
-        Subject { incident, signals, vessel: &vessel, console_url: "http://127.0.0.1:8484/", at: UtcMs(OPENED.0 + 720_000) };
+    let about = Subject {
+        incident,
+        signals,
+        vessel: &vessel,
+        console_url: "http://127.0.0.1:8484/",
+        at: UtcMs(OPENED.0 + 720_000),
+    };
     compose(occasion, &about)
 }
 

@@ -39,8 +39,7 @@ impl Server {
     async fn start(moods: &[Mood]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server =
-            Self { port, moods: Arc::new(Mutex::new(moods.iter().copied().collect())), taken: Arc::default() };
+        let server = Self { port, moods: Arc::new(Mutex::new(moods.iter().copied().collect())), taken: Arc::default() };
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

@@ -238,7 +238,9 @@ impl State {
                     "SELECT {COLUMNS} FROM messages WHERE state = 'queued' AND (next_attempt <= ?1 OR next_attempt > ?2)
                      ORDER BY id LIMIT ?3"
                 ))?
-                .query_and_then(params![now.0, (now + RETRY_WAIT_MAX).0, limit.min(ROWS_MAX)], |row| Ok(read_message(row)?))?
+                .query_and_then(params![now.0, (now + RETRY_WAIT_MAX).0, limit.min(ROWS_MAX)], |row| {
+                    Ok(read_message(row)?)
+                })?
                 .collect()
         })
     }
