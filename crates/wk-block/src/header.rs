@@ -5,7 +5,7 @@ use std::io;
 
 use wk_types::UtcMs;
 
-use crate::bounds::{DIRECTORY_BYTES_MAX, PART_BYTES_MAX, SERIES_MAX};
+use crate::bounds::{DIRECTORY_BYTES_MAX, PART_BYTES_MAX, SERIES_MAX, SERIES_SAMPLES_MAX};
 use crate::bytes::Cursor;
 use crate::error::BlockError;
 
@@ -132,7 +132,13 @@ impl Header {
         let layout = part("layout", dictionary.end())?;
         let file_bytes = cursor.u64()?;
         let plain_max = dictionary.plain.max(layout.plain) as usize;
-        if series as usize > SERIES_MAX || plain_max > DIRECTORY_BYTES_MAX || layout.end() > file_bytes {
+        let samples_max = u64::from(series) * SERIES_SAMPLES_MAX as u64;
+        if series as usize > SERIES_MAX
+            || samples > samples_max
+            || first > last
+            || plain_max > DIRECTORY_BYTES_MAX
+            || layout.end() > file_bytes
+        {
             return Err(BlockError::corrupt(NAME, "a size is out of range"));
         }
         Ok(Self { series, samples, first, last, dictionary, layout, file_bytes })

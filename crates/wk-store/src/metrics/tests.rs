@@ -1,14 +1,17 @@
 mod crash;
 mod damage;
 mod disk;
+mod measure;
 mod model;
 mod queries;
 mod retention;
+#[path = "../../../wk-block/tests/it/workload.rs"]
+mod workload;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use wk_types::{AssetId, Labels, Matcher, Sample, Series, SeriesSource};
+use wk_types::{AssetId, ErrorKind, Labels, Matcher, Sample, Series, SeriesSource};
 
 use super::*;
 use disk::Disk;
