@@ -1,6 +1,8 @@
 //! The reader of the journal that decides who is told, and writes it into the spool.
 
-use wk_store::state::{JournalEntry, Message, MessageFilter, MessageState, NewMessage, SpoolBatch, SpoolId, State, StateError};
+use wk_store::state::{
+    JournalEntry, Message, MessageFilter, MessageState, NewMessage, SpoolBatch, SpoolId, State, StateError,
+};
 use wk_types::{ErrorKind, Fact, FactBody, Incident, IncidentId, UtcMs};
 
 use crate::compose::{Occasion, Subject, compose};
@@ -127,11 +129,7 @@ fn occasion<'a>(body: &'a FactBody, is_news: bool) -> Occasion<'a> {
         FactBody::IncidentEscalated { from, to, .. } => Occasion::Escalated { from: *from, to: *to },
         FactBody::IncidentResolved { reason, command, .. } => {
             let by_hand = command.is_some();
-            if untold_before {
-                Occasion::CameAndWent { reason, by_hand }
-            } else {
-                Occasion::Resolved { reason, by_hand }
-            }
+            if is_news { Occasion::CameAndWent { reason, by_hand } } else { Occasion::Resolved { reason, by_hand } }
         }
         _ => Occasion::Opened,
     }

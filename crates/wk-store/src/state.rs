@@ -42,8 +42,8 @@ pub use projections::{
 pub use registry::{UNKNOWN_SENDERS_MAX, UnknownSender};
 pub use sessions::{SESSION_IDLE_MAX, SESSION_MAX};
 pub use spool::{
-    MESSAGE_BYTES_MAX, Message, MessageClass, MessageFilter, MessageState, NewMessage, QUEUED_MAX, RETRY_WAIT_MAX, SpoolBatch,
-    SpoolCounts, SpoolId,
+    MESSAGE_BYTES_MAX, Message, MessageClass, MessageFilter, MessageState, NewMessage, QUEUED_MAX, RETRY_WAIT_MAX,
+    SpoolBatch, SpoolCounts, SpoolId,
 };
 pub use tokens::{TokenId, TokenInfo};
 pub use verify::{Finding, FindingKind, VerifyReport, verify_journal};

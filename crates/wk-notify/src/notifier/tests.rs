@@ -96,7 +96,11 @@ fn resolved(n: u64, severity: Severity) -> Incident {
 
 fn resolve(state: &State, input: u64, n: u64, command: Option<CommandId>) {
     let incident = Box::new(resolved(n, Severity::Major));
-    record(state, input, vec![FactBody::IncidentResolved { incident, reason: "its signals ended".to_owned(), command }]);
+    record(
+        state,
+        input,
+        vec![FactBody::IncidentResolved { incident, reason: "its signals ended".to_owned(), command }],
+    );
 }
 
 fn reopen(state: &State, input: u64, n: u64) {
@@ -156,8 +160,8 @@ fn what_came_and_went_while_nothing_could_leave_is_told_in_one() {
     run_once(&state, &settings(), NOW).unwrap();
     assert_eq!(subjects(&state), ["Came and went: the cpu of bridge-pc is busy"]);
     let body = queued(&state).remove(0).body;
-    assert!(body.starts_with("It came and went, healed by itself: the cpu of bridge-pc is busy\n"), "{body}");
-    assert!(body.contains("from 2025-11-24 16:00:00 UTC to 2025-11-24 16:10:00 UTC (10 min)"), "{body}");
+    assert!(body.starts_with("Was broken for 10 min, healed by itself: the cpu of bridge-pc is busy\n"), "{body}");
+    assert!(body.contains("2025-11-24 16:00:00 UTC\nUntil         2025-11-24 16:10:00 UTC, after 10 min"), "{body}");
     assert_eq!(state.spool_counts().unwrap().superseded, 1);
 
     // The same, when both stand in the journal before the first look.
@@ -187,7 +191,11 @@ fn only_what_waits_is_told_again_when_the_beginning_was_told() {
     open(&state, 1, 1, Severity::Major);
     run_once(&state, &settings(), NOW).unwrap();
     state.message_delivered(queued(&state)[0].id, "250 ok", NOW).unwrap();
-    let worse = FactBody::IncidentEscalated { incident: incident(1, Severity::Major).id, from: Severity::Major, to: Severity::Critical };
+    let worse = FactBody::IncidentEscalated {
+        incident: incident(1, Severity::Major).id,
+        from: Severity::Major,
+        to: Severity::Critical,
+    };
     record(&state, 2, vec![worse]);
     run_once(&state, &settings(), NOW).unwrap();
     assert_eq!(subjects(&state), ["CRITICAL, worse: the cpu of bridge-pc is busy"]);
@@ -204,7 +212,11 @@ fn what_is_too_mild_is_counted_until_it_becomes_worse() {
     assert_eq!(run_once(&state, &settings(), NOW).unwrap().untold, 1);
     assert_eq!(state.spool_counts().unwrap().untold, 1);
     assert_eq!(queued(&state), []);
-    let worse = FactBody::IncidentEscalated { incident: incident(1, Severity::Info).id, from: Severity::Info, to: Severity::Major };
+    let worse = FactBody::IncidentEscalated {
+        incident: incident(1, Severity::Info).id,
+        from: Severity::Info,
+        to: Severity::Major,
+    };
     record(&state, 2, vec![worse]);
     run_once(&state, &settings(), NOW).unwrap();
     assert_eq!(subjects(&state), ["MAJOR, worse: the cpu of bridge-pc is busy"]);

@@ -30,7 +30,9 @@ fn a_mail_server_is_read_from_its_url() {
 
 #[test]
 fn what_is_no_mail_server_is_refused() {
-    for url in ["relay:25", "http://relay", "smtp://", "smtp://relay:port", "smtp://a/b", "smtp://[::1", "smtp://[::1]x"] {
+    for url in
+        ["relay:25", "http://relay", "smtp://", "smtp://relay:port", "smtp://a/b", "smtp://[::1", "smtp://[::1]x"]
+    {
         assert_eq!(url.parse::<SmtpSettings>(), Err(SettingsError::Url { url: url.to_owned() }), "{url}");
     }
     assert_eq!("smtp://me:secret@relay".parse::<SmtpSettings>(), Err(SettingsError::UrlSecret));
