@@ -86,13 +86,18 @@ pub fn compose(occasion: Occasion<'_>, about: &Subject<'_>) -> Words {
             MessageClass::Alert,
         ),
         Occasion::Resolved { by_hand, .. } => {
-            (format!("Resolved: {title}"), format!("{}: {title}", ended(by_hand)), MessageClass::Recovery)
+            let end = if by_hand { "Closed by hand" } else { "Healed by itself" };
+            (format!("Resolved: {title}"), format!("{end}: {title}"), MessageClass::Recovery)
         }
-        Occasion::CameAndWent { by_hand, .. } => (
-            format!("Came and went: {title}"),
-            format!("It came and went, {}: {title}", ended(by_hand).to_lowercase()),
-            MessageClass::Recovery,
-        ),
+        Occasion::CameAndWent { by_hand, .. } => {
+            let span = about.incident.resolved.unwrap_or(about.at).since(since(occasion, about));
+            let end = if by_hand { "closed by hand" } else { "healed by itself" };
+            (
+                format!("Came and went: {title}"),
+                format!("Was broken for {span}, {end}: {title}"),
+                MessageClass::Recovery,
+            )
+        }
     };
     let mut body = String::new();
     paragraph(&mut body, &first, "", "");
@@ -101,12 +106,8 @@ pub fn compose(occasion: Occasion<'_>, about: &Subject<'_>) -> Words {
     evidence(&mut body, about);
     what_to_do(&mut body, class, about);
     let (number, id) = (about.incident.number, &about.incident.id);
-    let _ = writeln!(body, "\n-- \nWatchkeeper on {}, incident {number} ({id})", about.vessel);
+    let _ = writeln!(body, "\n-- \nWatchkeeper on {}\nIncident {number}, {id}", about.vessel);
     Words { subject: format!("[Watchkeeper] {}", shortened(&subject, SUBJECT_CHARS_MAX)), body, class }
-}
-
-const fn ended(by_hand: bool) -> &'static str {
-    if by_hand { "Closed by hand" } else { "Healed by itself" }
 }
 
 /// The table of what, where and when.
@@ -119,20 +120,32 @@ fn facts(body: &mut String, occasion: Occasion<'_>, about: &Subject<'_>) {
     metrics.dedup();
     row(body, "Metric", &metrics.join(", "));
     row(body, "Severity", incident.severity.as_str());
-    let since = about.signals.iter().map(|signal| signal.started).min().unwrap_or(incident.opened);
-    match occasion {
-        Occasion::Opened | Occasion::Reopened | Occasion::Escalated { .. } => row(body, "Since", &utc(since)),
-        Occasion::Resolved { reason, .. } | Occasion::CameAndWent { reason, .. } => {
-            let until = incident.resolved.unwrap_or(about.at);
-            row(body, "Broken", &format!("from {} to {} ({})", utc(since), utc(until), until.since(since)));
-            row(body, "Over because", reason);
-        }
+    row(body, "Since", &utc(since(occasion, about)));
+    if let Some(reason) = reason_of(occasion) {
+        let until = incident.resolved.unwrap_or(about.at);
+        row(body, "Until", &format!("{}, after {}", utc(until), until.since(since(occasion, about))));
+        row(body, "Over because", reason);
     }
     if incident.reopened_count > 0 {
         let times =
             if incident.reopened_count == 1 { "once".to_owned() } else { format!("{} times", incident.reopened_count) };
         row(body, "Came back", &times);
     }
+}
+
+const fn reason_of<'a>(occasion: Occasion<'a>) -> Option<&'a str> {
+    match occasion {
+        Occasion::Resolved { reason, .. } | Occasion::CameAndWent { reason, .. } => Some(reason),
+        Occasion::Opened | Occasion::Reopened | Occasion::Escalated { .. } => None,
+    }
+}
+
+/// Since when it is (or was) broken: the first signal's start, of those that still hold where it is not over.
+fn since(occasion: Occasion<'_>, about: &Subject<'_>) -> UtcMs {
+    let is_over = reason_of(occasion).is_some();
+    let started = about.signals.iter().filter(|signal| is_over || signal.ended.is_none()).map(|signal| signal.started);
+    let otherwise = if occasion == Occasion::Reopened { about.at } else { about.incident.opened };
+    started.min().unwrap_or(otherwise)
 }
 
 fn evidence(body: &mut String, about: &Subject<'_>) {

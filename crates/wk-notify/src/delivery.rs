@@ -1,6 +1,7 @@
 //! The worker that takes the spool to its next station, as long as it takes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lettre::message::Mailbox;
 use tokio::sync::Notify;
@@ -54,6 +55,8 @@ pub struct Delivery {
     transport: Transport,
     wake: Arc<Notify>,
     clock: Clock,
+    /// The next station could not be spoken to the last time; also at start, when that is not known.
+    is_closed: AtomicBool,
 }
 
 impl Delivery {
@@ -64,7 +67,7 @@ impl Delivery {
     pub fn new(state: State, settings: &MailSettings, wake: Arc<Notify>, clock: Clock) -> Result<Self, SettingsError> {
         settings.validate()?;
         let from = parse_address(&settings.from)?;
-        Ok(Self { state, from, transport: settings.transport.clone(), wake, clock })
+        Ok(Self { state, from, transport: settings.transport.clone(), wake, clock, is_closed: AtomicBool::new(true) })
     }
 
     /// Delivers until `stop` is cancelled. A message in flight then is sent again after the next start.
@@ -128,16 +131,15 @@ impl Delivery {
         let now = (self.clock)();
         let next_attempt = now + backoff(attempts, &message.message_id);
         let unreachable = matches!(outcome, Outcome::Unreachable(_));
+        if self.is_closed.swap(unreachable, Ordering::Relaxed) && !unreachable {
+            // The way is open again: what waits for its turn need not wait any longer.
+            self.with_state(move |state| state.retry_queued_now(now)).await?;
+        }
         match outcome {
             Outcome::Delivered(receipt) => {
                 tracing::info!(message = %id, attempts = attempts + 1, "mail delivered");
                 round.delivered += 1;
-                self.with_state(move |state| {
-                    state.message_delivered(id, &receipt, now)?;
-                    // The way is open again: what waits for its turn need not wait any longer.
-                    if attempts > 0 { state.retry_queued_now(now).map(drop) } else { Ok(()) }
-                })
-                .await
+                self.with_state(move |state| state.message_delivered(id, &receipt, now)).await
             }
             Outcome::Temporary(error) | Outcome::Unreachable(error) => {
                 tracing::warn!(message = %id, attempts = attempts + 1, error, "mail waits");

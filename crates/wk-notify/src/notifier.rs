@@ -129,11 +129,7 @@ fn occasion<'a>(body: &'a FactBody, is_news: bool) -> Occasion<'a> {
         FactBody::IncidentEscalated { from, to, .. } => Occasion::Escalated { from: *from, to: *to },
         FactBody::IncidentResolved { reason, command, .. } => {
             let by_hand = command.is_some();
-            if untold_before {
-                Occasion::CameAndWent { reason, by_hand }
-            } else {
-                Occasion::Resolved { reason, by_hand }
-            }
+            if is_news { Occasion::CameAndWent { reason, by_hand } } else { Occasion::Resolved { reason, by_hand } }
         }
         _ => Occasion::Opened,
     }

@@ -67,7 +67,30 @@ fn shown(words: &Words) -> String {
 fn an_incident_that_began() {
     let words = words(Occasion::Opened, &incident(), &[signal(1)]);
     assert_eq!(words.class, MessageClass::Alert);
-    insta::assert_snapshot!(shown(&words), @"SNAP1");
+    insta::assert_snapshot!(shown(&words), @r#"
+    Subject: [Watchkeeper] MAJOR: /data on bridge-pc is filling up
+
+    /data on bridge-pc is filling up
+
+    Asset         bridge-pc
+    Metric        node_filesystem_avail_bytes
+    Severity      major
+    Since         2025-11-24 15:55:00 UTC
+
+    What was seen
+      - /data on bridge-pc is filling up (DiskFilling)
+        4 % of 512 GB are free and it shrinks by 2 GB an hour: full in about
+        10 h. The rule asks for less than 10 % for 5 min.
+
+    What to do
+      http://127.0.0.1:8484/incidents/inc-00000000000000a1
+      watchkeeper trace inc-00000000000000a1
+      watchkeeper query promql 'node_filesystem_avail_bytes{mountpoint="/data"}'
+
+    -- 
+    Watchkeeper on vessel-0123456789abcdef
+    Incident 7, inc-00000000000000a1
+    "#);
 }
 
 #[test]
@@ -75,7 +98,33 @@ fn an_incident_that_healed() {
     let resolved = Incident { state: IncidentState::Resolved, resolved: Some(UtcMs(OPENED.0 + 720_000)), ..incident() };
     let words = words(Occasion::Resolved { reason: "all its signals ended", by_hand: false }, &resolved, &[signal(1)]);
     assert_eq!(words.class, MessageClass::Recovery);
-    insta::assert_snapshot!(shown(&words), @"SNAP2");
+    insta::assert_snapshot!(shown(&words), @r#"
+    Subject: [Watchkeeper] Resolved: /data on bridge-pc is filling up
+
+    Healed by itself: /data on bridge-pc is filling up
+
+    Asset         bridge-pc
+    Metric        node_filesystem_avail_bytes
+    Severity      major
+    Since         2025-11-24 15:55:00 UTC
+    Until         2025-11-24 16:12:00 UTC, after 17 min
+    Over because  all its signals ended
+
+    What was seen
+      - /data on bridge-pc is filling up (DiskFilling)
+        4 % of 512 GB are free and it shrinks by 2 GB an hour: full in about
+        10 h. The rule asks for less than 10 % for 5 min.
+
+    What to do
+      Nothing at once. To see what happened:
+      http://127.0.0.1:8484/incidents/inc-00000000000000a1
+      watchkeeper trace inc-00000000000000a1
+      watchkeeper query promql 'node_filesystem_avail_bytes{mountpoint="/data"}'
+
+    -- 
+    Watchkeeper on vessel-0123456789abcdef
+    Incident 7, inc-00000000000000a1
+    "#);
 }
 
 #[test]
@@ -88,7 +137,35 @@ fn an_incident_that_came_and_went_before_anybody_could_be_told() {
     };
     let words =
         words(Occasion::CameAndWent { reason: "all its signals ended", by_hand: false }, &resolved, &[signal(1)]);
-    insta::assert_snapshot!(shown(&words), @"SNAP3");
+    insta::assert_snapshot!(shown(&words), @r#"
+    Subject: [Watchkeeper] Came and went: /data on bridge-pc is filling up
+
+    Was broken for 17 min, healed by itself: /data on bridge-pc is filling
+    up
+
+    Asset         bridge-pc
+    Metric        node_filesystem_avail_bytes
+    Severity      major
+    Since         2025-11-24 15:55:00 UTC
+    Until         2025-11-24 16:12:00 UTC, after 17 min
+    Over because  all its signals ended
+    Came back     2 times
+
+    What was seen
+      - /data on bridge-pc is filling up (DiskFilling)
+        4 % of 512 GB are free and it shrinks by 2 GB an hour: full in about
+        10 h. The rule asks for less than 10 % for 5 min.
+
+    What to do
+      Nothing at once. To see what happened:
+      http://127.0.0.1:8484/incidents/inc-00000000000000a1
+      watchkeeper trace inc-00000000000000a1
+      watchkeeper query promql 'node_filesystem_avail_bytes{mountpoint="/data"}'
+
+    -- 
+    Watchkeeper on vessel-0123456789abcdef
+    Incident 7, inc-00000000000000a1
+    "#);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -188,6 +188,19 @@ async fn mail_waits_while_nothing_listens_and_goes_when_something_does() {
     assert_eq!(server.taken().len(), 3);
 }
 
+#[tokio::test]
+async fn the_first_mail_that_goes_takes_along_all_that_wait() {
+    let server = Server::start(&[Mood::Busy]).await;
+    let bench = bench(server.port, 2);
+    bench.delivery.deliver_due().await.unwrap();
+    for id in [1, 2] {
+        bench.state.message_failed(SpoolId(id), "no way out", Some(NOW + RETRY_WAIT_MAX), NOW).unwrap();
+    }
+    open(&bench.state, 3, 3, Severity::Major);
+    run_once(&bench.state, &settings(), NOW).unwrap();
+    assert_eq!(bench.delivery.deliver_due().await.unwrap().delivered, 3);
+}
+
 /// The same spool with another way out.
 fn redirect(bench: &Bench, port: u16) -> Delivery {
     let smtp = format!("smtp://127.0.0.1:{port}").parse().unwrap();
@@ -262,7 +275,7 @@ async fn the_worker_wakes_for_new_mail_and_stops_when_told() {
         async move { delivery.run(stop).await }
     });
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    bench.state.on_journal(move |last| drop(told.send(last)));
+    bench.state.on_journal(move |last| told.send(last).unwrap_or_default());
     open(&bench.state, 1, 1, Severity::Major);
     heard.recv().await.unwrap();
     run_once(&bench.state, &settings(), NOW).unwrap();

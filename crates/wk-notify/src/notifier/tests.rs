@@ -160,8 +160,8 @@ fn what_came_and_went_while_nothing_could_leave_is_told_in_one() {
     run_once(&state, &settings(), NOW).unwrap();
     assert_eq!(subjects(&state), ["Came and went: the cpu of bridge-pc is busy"]);
     let body = queued(&state).remove(0).body;
-    assert!(body.starts_with("It came and went, healed by itself: the cpu of bridge-pc is busy\n"), "{body}");
-    assert!(body.contains("from 2025-11-24 16:00:00 UTC to 2025-11-24 16:10:00 UTC (10 min)"), "{body}");
+    assert!(body.starts_with("Was broken for 10 min, healed by itself: the cpu of bridge-pc is busy\n"), "{body}");
+    assert!(body.contains("2025-11-24 16:00:00 UTC\nUntil         2025-11-24 16:10:00 UTC, after 10 min"), "{body}");
     assert_eq!(state.spool_counts().unwrap().superseded, 1);
 
     // The same, when both stand in the journal before the first look.

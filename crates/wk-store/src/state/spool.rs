@@ -1,11 +1,12 @@
 //! The mail spool and its ledger: what is to be told to whom, and the proof of each delivery.
 
-use std::fmt;
+mod message;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wk_types::{DurationMs, IncidentId, Severity, UtcMs};
+use wk_types::{DurationMs, IncidentId, UtcMs};
+
+pub use message::{Message, MessageClass, MessageFilter, MessageState, NewMessage, SpoolBatch, SpoolCounts, SpoolId};
 
 use super::error::{Fault, StateError};
 use super::journal::{NewEvent, append_event};
@@ -23,185 +24,18 @@ const FINISHED_KEPT: u64 = 10_000;
 /// Longest error or receipt kept, in characters.
 const REPLY_CHARS_MAX: usize = 1_000;
 
-/// A message's number in the spool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SpoolId(pub i64);
-
-impl fmt::Display for SpoolId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "m{}", self.0)
-    }
-}
-
-/// What a message is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MessageClass {
-    /// Something is wrong.
-    Alert,
-    /// Something is well again.
-    Recovery,
-    /// Anything else, such as a test of the way.
-    Notice,
-}
-
-impl MessageClass {
-    /// The class's name in lower case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Alert => "alert",
-            Self::Recovery => "recovery",
-            Self::Notice => "notice",
-        }
-    }
-}
-
-/// Where a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MessageState {
-    /// It waits to be sent, for the first time or again.
-    Queued,
-    /// The next station took it.
-    Delivered,
-    /// It can never be delivered as it is; a person must look.
-    Dead,
-    /// A later message tells what it would have told.
-    Superseded,
-}
-
-impl MessageState {
-    /// The state's name in lower case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Superseded => "superseded",
-        }
-    }
-}
-
-/// A message on its way into the spool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewMessage {
-    /// The key under which the spool takes it at most once; names no person.
-    pub key: String,
-    /// The address it goes to.
-    pub recipient: String,
-    /// The subject line.
-    pub subject: String,
-    /// The text.
-    pub body: String,
-    /// How bad what it tells is.
-    pub severity: Severity,
-    /// What it is about.
-    pub class: MessageClass,
-    /// The incident it is about.
-    pub incident: Option<IncidentId>,
-    /// Its `Message-ID`, the same at every attempt, without angle brackets.
-    pub message_id: String,
-    /// The `Message-ID` of the message it follows.
-    pub in_reply_to: Option<String>,
-    /// Waiting messages that it tells again in its own words.
-    pub supersedes: Vec<SpoolId>,
-}
-
-/// A message of the spool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Message {
-    /// Its number.
-    pub id: SpoolId,
-    /// The key under which the spool took it.
-    pub key: String,
-    /// The address it goes to.
-    pub recipient: String,
-    /// The subject line.
-    pub subject: String,
-    /// The text.
-    pub body: String,
-    /// How bad what it tells is.
-    pub severity: Severity,
-    /// What it is about.
-    pub class: MessageClass,
-    /// The incident it is about.
-    pub incident: Option<IncidentId>,
-    /// Its `Message-ID` without angle brackets.
-    pub message_id: String,
-    /// The `Message-ID` of the message it follows.
-    pub in_reply_to: Option<String>,
-    /// Where it stands.
-    pub state: MessageState,
-    /// How often sending was tried.
-    pub attempts: u32,
-    /// When it was written.
-    pub created: UtcMs,
-    /// Not to be tried before.
-    pub next_attempt: UtcMs,
-    /// What the last failure said.
-    pub error: Option<String>,
-    /// When it was delivered, given up or superseded.
-    pub finished: Option<UtcMs>,
-    /// What the next station said when it took the message.
-    pub receipt: Option<String>,
-}
-
-/// What a reader of the journal has to tell up to an entry.
-#[derive(Debug, Clone, Default)]
-pub struct SpoolBatch {
-    /// The reader's cursor.
-    pub reader: String,
-    /// The last journal entry that was read.
-    pub upto_entry: u64,
-    /// What is to be told, in order.
-    pub messages: Vec<NewMessage>,
-    /// How many entries would have been told were they severe enough.
-    pub untold: u64,
-}
-
-/// Which messages to list, newest first.
-#[derive(Debug, Clone, Default)]
-pub struct MessageFilter {
-    /// In this state.
-    pub state: Option<MessageState>,
-    /// About this incident.
-    pub incident: Option<IncidentId>,
-    /// At most so many; 0 for [`ROWS_MAX`].
-    pub limit: usize,
-}
-
-/// How the spool stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct SpoolCounts {
-    /// Messages that wait.
-    pub queued: u64,
-    /// Messages that were delivered, as far as the ledger reaches back.
-    pub delivered: u64,
-    /// Messages that can never be delivered as they are.
-    pub dead: u64,
-    /// Messages that a later one tells.
-    pub superseded: u64,
-    /// When the oldest waiting message was written.
-    pub oldest_queued: Option<UtcMs>,
-    /// Entries that were not severe enough to be told, ever.
-    pub untold: u64,
-}
-
 const UNTOLD: &str = "notify_untold";
 
 impl State {
-    /// Puts messages into the spool and moves the reader's cursor in one transaction; a message whose key is known
-    /// changes nothing. Returns how many are new.
+    /// Puts messages into the spool and moves the reader's cursor in one transaction; a message whose key is known, and
+    /// a batch the cursor has passed, change nothing. Returns how many are new.
     ///
     /// # Errors
     /// More than [`QUEUED_MAX`] waiting, a body over [`MESSAGE_BYTES_MAX`], or a disk that cannot be written; nothing
     /// is changed then, the cursor included.
     pub fn spool(&self, batch: &SpoolBatch, now: UtcMs) -> Result<u64, StateError> {
         self.db().write("write the mail spool", |transaction| {
-            if schema::cursor(transaction, &batch.reader)? >= batch.upto_entry && batch.upto_entry > 0 {
+            if schema::cursor(transaction, &batch.reader)? >= batch.upto_entry {
                 return Ok(0);
             }
             let queued = queued(transaction)?;
@@ -216,14 +50,6 @@ impl State {
             schema::advance(transaction, &batch.reader, batch.upto_entry)?;
             Ok(new)
         })
-    }
-
-    /// Puts one message that no journal entry asked for into the spool, such as a test of the way.
-    ///
-    /// # Errors
-    /// As [`spool`](Self::spool).
-    pub fn spool_one(&self, message: &NewMessage, now: UtcMs) -> Result<(), StateError> {
-        self.db().write("write the mail spool", |transaction| enqueue(transaction, message, now).map(|_| ()))
     }
 
     /// The waiting messages that may be tried now, oldest first. One that seems to wait for longer than
@@ -406,9 +232,8 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         body: row.get(4)?,
         severity: severity_of(row.get_ref(5)?.as_str()?),
         class: match row.get_ref(6)?.as_str()? {
-            "alert" => MessageClass::Alert,
             "recovery" => MessageClass::Recovery,
-            _ => MessageClass::Notice,
+            _ => MessageClass::Alert,
         },
         incident: row.get::<_, Option<String>>(7)?.map(IncidentId::from),
         message_id: row.get(8)?,

@@ -265,3 +265,32 @@ fn cursors_only_move_forward() {
     state.advance_cursor("console", 4).unwrap();
     assert_eq!(state.cursor("console").unwrap(), 9);
 }
+
+#[test]
+fn a_long_journal_opens_at_once_and_verifies_whole() {
+    const ENTRIES: u64 = 100_000;
+    let (dir, state) = fresh();
+    let body = r#"{"fact":"signal_raised","detail":"4 % of 512 GB are free and it shrinks by 2 GB an hour"}"#;
+    state
+        .write_journal("test", |transaction, vessel| {
+            for n in 0..ENTRIES {
+                let key = format!("fact/{n}/0");
+                let new = journal::NewEntry { recorded: NOW, kind: "signal_raised", key: &key, by: None, body };
+                journal::append(transaction, vessel, &new)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    state.seal(NOW).unwrap();
+    drop(state);
+    let begun = std::time::Instant::now();
+    let state = State::open(dir.path(), NOW).unwrap();
+    let opening = begun.elapsed();
+    let report = verify_journal(dir.path(), None).unwrap();
+    println!("open: {opening:?}, verify: {:?}", begun.elapsed() - opening);
+    assert!(report.is_sound());
+    assert_eq!((report.entries, report.sealed), (ENTRIES, ENTRIES));
+    assert_eq!(state.head().unwrap().entries, ENTRIES);
+    // Opening must not depend on the journal's length; it takes about a millisecond.
+    assert!(opening.as_millis() < 100, "{opening:?}");
+}
