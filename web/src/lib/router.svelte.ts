@@ -15,6 +15,8 @@ class Router {
     else history.pushState(null, "", path);
     this.#read();
     scrollTo(0, 0);
+    // Those who hear the page or walk it by keyboard go on at the new content.
+    document.getElementById("main")?.focus({ preventScroll: true });
   }
 
   #read(): void {
