@@ -6,6 +6,7 @@
 pub mod asset_table;
 pub mod contract;
 mod delivery;
+pub mod host;
 pub mod json_logs;
 pub mod logs;
 pub mod network;
