@@ -30,12 +30,8 @@ impl AssetTable {
     /// Makes a table that knows only this machine, by its asset's id and further names.
     #[must_use]
     pub fn new<'a>(own: &AssetId, own_names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut table = Self {
-            own: own.clone(),
-            names: HashMap::new(),
-            short_names: HashMap::new(),
-            addresses: HashMap::new(),
-        };
+        let mut table =
+            Self { own: own.clone(), names: HashMap::new(), short_names: HashMap::new(), addresses: HashMap::new() };
         table.add_name(own.as_str(), own);
         for name in own_names {
             table.add_name(name, own);

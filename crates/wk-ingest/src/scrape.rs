@@ -173,7 +173,13 @@ impl Scraper {
             };
             Mutex::new(Shown { health, metadata: BTreeMap::new() })
         };
-        let targets = targets.into_iter().map(|target| { let shown = shown(&target); (target, shown) }).collect();
+        let targets = targets
+            .into_iter()
+            .map(|target| {
+                let shown = shown(&target);
+                (target, shown)
+            })
+            .collect();
         Ok(Self { client, targets })
     }
 

@@ -91,8 +91,7 @@ impl Present {
     #[must_use]
     pub fn gone(&self, now: &[SeriesSamples], at: UtcMs) -> Vec<SeriesSamples> {
         let present: std::collections::HashSet<SeriesId> = now.iter().map(|one| one.series.id).collect();
-        let mut gone: Vec<&Arc<Series>> =
-            self.0.values().filter(|series| !present.contains(&series.id)).collect();
+        let mut gone: Vec<&Arc<Series>> = self.0.values().filter(|series| !present.contains(&series.id)).collect();
         gone.sort_by(|a, b| a.labels.cmp(&b.labels));
         gone.into_iter().map(|series| SeriesSamples { series: Arc::clone(series), samples: vec![stale(at)] }).collect()
     }

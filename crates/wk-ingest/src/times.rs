@@ -1,8 +1,8 @@
 //! What a sender's own time is worth, and the shapes in which log lines write it.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use wk_types::{DurationMs, UtcMs};
 
 /// How far after its receipt a log message's own time may lie before it is set aside.

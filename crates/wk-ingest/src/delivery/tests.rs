@@ -43,7 +43,8 @@ async fn records_keep_their_order_while_many_are_on_their_way() {
     let release = async { intake.release() };
     tokio::join!(pipeline.push(log_record(&["last"])), release);
     pipeline.finish().await;
-    let expected: Vec<String> = (0..IN_FLIGHT_MAX).map(|number| number.to_string()).chain(["last".to_owned()]).collect();
+    let expected: Vec<String> =
+        (0..IN_FLIGHT_MAX).map(|number| number.to_string()).chain(["last".to_owned()]).collect();
     assert_eq!(messages(&intake), expected);
     assert_eq!(context.stats.snapshot().accepted, IN_FLIGHT_MAX as u64 + 1);
 }

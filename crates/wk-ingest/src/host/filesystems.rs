@@ -20,9 +20,31 @@ const MOUNTS_MAX: usize = 128;
 const NO_ANSWER: &str = "file system does not answer";
 /// Types that hold no data of their own.
 const PSEUDO: [&str; 25] = [
-    "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
-    "fusectl", "fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore",
-    "ramfs", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "fuse.gvfsd-fuse",
+    "fuse.lxcfs",
+    "fuse.portal",
+    "hugetlbfs",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "sysfs",
+    "tracefs",
 ];
 /// Types that are always full.
 const READ_ONLY: [&str; 4] = ["iso9660", "squashfs", "erofs", "udf"];
@@ -99,7 +121,9 @@ impl FileSystems {
         for (mount, mut answer) in asked {
             match tokio::time::timeout_at(deadline, &mut answer).await {
                 Ok(Ok(Ok(usage))) => show(&mount, usage, &mut readings),
-                Ok(Ok(Err(error))) => readings.missing("file system cannot be asked", format!("{}: {error}", mount.point)),
+                Ok(Ok(Err(error))) => {
+                    readings.missing("file system cannot be asked", format!("{}: {error}", mount.point))
+                }
                 Ok(Err(_)) => readings.missing("file system cannot be asked", &mount.point),
                 Err(_) => {
                     readings.missing(NO_ANSWER, &mount.point);
@@ -183,7 +207,8 @@ fn mounts(text: &str) -> Vec<Mount> {
 
 fn is_shown(mount: &Mount) -> bool {
     let kind = mount.kind.as_str();
-    let under = |folder: &str| mount.point.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let under =
+        |folder: &str| mount.point.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if PSEUDO.contains(&kind) || READ_ONLY.contains(&kind) || under("/proc") || under("/sys") {
         return false;
     }

@@ -116,9 +116,9 @@ pub fn is_disk(device: &str) -> bool {
     if matches!(stem, "ram" | "zram" | "loop" | "fd" | "sr") {
         return false;
     }
-    let is_partition_of_letters = ["hd", "sd", "vd", "xvd"]
-        .iter()
-        .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_lowercase()));
+    let is_partition_of_letters = ["hd", "sd", "vd", "xvd"].iter().any(|kind| {
+        stem.strip_prefix(kind).is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_lowercase())
+    });
     let is_partition_of_numbers = (stem.starts_with("nvme") || stem.starts_with("mmcblk"))
         && stem.strip_suffix('p').is_some_and(|disk| disk.ends_with(|c: char| c.is_ascii_digit()));
     !is_partition_of_letters && !is_partition_of_numbers

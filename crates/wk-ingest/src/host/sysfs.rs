@@ -25,7 +25,9 @@ pub fn temperatures(sys: &Path, readings: &mut Readings) {
         let path = class.join(&folder);
         let chip = chip(&path, &folder);
         for file in sorted(&path) {
-            let Some(sensor) = file.strip_suffix("_input").filter(|sensor| sensor.starts_with("temp")) else { continue };
+            let Some(sensor) = file.strip_suffix("_input").filter(|sensor| sensor.starts_with("temp")) else {
+                continue;
+            };
             let Some(thousandths) = text(&path.join(&file)).and_then(|text| text.parse::<f64>().ok()) else { continue };
             let labels = [("chip", chip.as_str()), ("sensor", sensor)];
             readings.push("node_hwmon_temp_celsius", &labels, thousandths / 1_000.0);

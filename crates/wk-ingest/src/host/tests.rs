@@ -12,11 +12,26 @@ fn machine() -> TempDir {
     let files = [
         ("proc/stat", "cpu  100 0 50 800 5 0 1 0 0 0\ncpu0 100 0 50 800 5 0 1 0 0 0\nintr 5\nbtime 1780300000\n"),
         ("proc/loadavg", "0.50 0.25 0.10 1/200 812\n"),
-        ("proc/meminfo", "MemTotal:        4000000 kB\nMemFree:          100 kB\nMemAvailable:    3000000 kB\nSwapTotal: 0 kB\nHugePages_Total: 3\n"),
-        ("proc/diskstats", "   8       0 sda 10 1 20 30 40 5 60 70 0 80 90\n   8       1 sda1 1 1 1 1 1 1 1 1 1 1 1\n   7       0 loop0 1 1 1 1 1 1 1 1 1 1 1\n"),
-        ("proc/net/dev", "Inter-|   Receive  |  Transmit\n face |bytes packets\n  eth0: 1000 10 1 2 0 0 0 0 2000 20 3 4 0 0 0 0\nvethab:1 1 1 1 0 0 0 0 1 1 1 1 0 0 0 0\n"),
-        ("proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
-        ("proc/pressure/io", "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n"),
+        (
+            "proc/meminfo",
+            "MemTotal:        4000000 kB\nMemFree:          100 kB\nMemAvailable:    3000000 kB\nSwapTotal: 0 kB\nHugePages_Total: 3\n",
+        ),
+        (
+            "proc/diskstats",
+            "   8       0 sda 10 1 20 30 40 5 60 70 0 80 90\n   8       1 sda1 1 1 1 1 1 1 1 1 1 1 1\n   7       0 loop0 1 1 1 1 1 1 1 1 1 1 1\n",
+        ),
+        (
+            "proc/net/dev",
+            "Inter-|   Receive  |  Transmit\n face |bytes packets\n  eth0: 1000 10 1 2 0 0 0 0 2000 20 3 4 0 0 0 0\nvethab:1 1 1 1 0 0 0 0 1 1 1 1 0 0 0 0\n",
+        ),
+        (
+            "proc/pressure/cpu",
+            "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+        ),
+        (
+            "proc/pressure/io",
+            "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n",
+        ),
         ("proc/sys/kernel/hostname", "bridge-pc\n"),
         ("proc/sys/kernel/ostype", "Linux\n"),
         ("proc/self/mountinfo", ""),
@@ -56,7 +71,9 @@ fn shown(series: &[SeriesSamples]) -> String {
         .filter(|one| !["node_uname_info", "namedprocess_namegroup_memory_bytes"].contains(&one.series.labels.name()))
         .cloned()
         .collect();
-    series_text(&fixed).replace(r#", instance="bridge-pc", job="host""#, "").replace(r#"{instance="bridge-pc", job="host"}"#, "")
+    series_text(&fixed)
+        .replace(r#", instance="bridge-pc", job="host""#, "")
+        .replace(r#"{instance="bridge-pc", job="host"}"#, "")
         .replace(r#"{instance="bridge-pc", job="host", "#, "{")
 }
 
@@ -114,7 +131,10 @@ async fn a_round_is_one_record_with_node_exporter_s_names() {
     let series = intake.series();
     assert!(series.iter().all(|one| one.series.asset.as_str() == "bridge-pc"));
     let uname = series.iter().find(|one| one.series.labels.name() == "node_uname_info").unwrap();
-    assert_eq!((uname.series.labels.get("nodename"), uname.series.labels.get("sysname")), (Some("bridge-pc"), Some("Linux")));
+    assert_eq!(
+        (uname.series.labels.get("nodename"), uname.series.labels.get("sysname")),
+        (Some("bridge-pc"), Some("Linux"))
+    );
 }
 
 #[tokio::test]
@@ -127,11 +147,8 @@ async fn what_goes_away_gets_a_stale_marker() {
     host.round(&context, &CancellationToken::new()).await;
     let second = intake.records().remove(1);
     let Body::Samples(series) = second.body else { panic!("samples are expected") };
-    let stale: Vec<String> = series
-        .iter()
-        .filter(|one| one.samples[0].is_stale())
-        .map(|one| one.series.labels.to_string())
-        .collect();
+    let stale: Vec<String> =
+        series.iter().filter(|one| one.samples[0].is_stale()).map(|one| one.series.labels.to_string()).collect();
     assert_eq!(stale, [r#"node_network_up{device="eth1", instance="bridge-pc", job="host"}"#]);
 }
 
@@ -166,7 +183,14 @@ async fn this_very_machine_has_processors_memory_and_a_root() {
     let settings = HostSettings { interval: Duration::from_secs(60), ..HostSettings::new("bridge-pc") };
     Host::new(settings).round(&context, &CancellationToken::new()).await;
     let series = intake.series();
-    for name in ["node_cpu_seconds_total", "node_memory_MemAvailable_bytes", "node_load1", "node_boot_time_seconds", "namedprocess_namegroup_num_procs", "up"] {
+    for name in [
+        "node_cpu_seconds_total",
+        "node_memory_MemAvailable_bytes",
+        "node_load1",
+        "node_boot_time_seconds",
+        "namedprocess_namegroup_num_procs",
+        "up",
+    ] {
         assert!(series.iter().any(|one| one.series.labels.name() == name), "{name}");
     }
 }
@@ -175,8 +199,14 @@ async fn this_very_machine_has_processors_memory_and_a_root() {
 fn names_and_addresses_of_the_machine_are_read() {
     let folder = machine();
     let proc = folder.path().join("proc");
-    write(&proc.join("net/fib_trie"), "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.2\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n        /32 host LOCAL\n");
-    write(&proc.join("net/if_inet6"), "fd000000000000000000000000000002 02 40 00 80     eth0\nfe800000000000000000000000000001 02 40 20 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n");
+    write(
+        &proc.join("net/fib_trie"),
+        "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.2\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n        /32 host LOCAL\n",
+    );
+    write(
+        &proc.join("net/if_inet6"),
+        "fd000000000000000000000000000002 02 40 00 80     eth0\nfe800000000000000000000000000001 02 40 20 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n",
+    );
     let found: Vec<String> = addresses(&proc).iter().map(ToString::to_string).collect();
     assert_eq!(found, ["10.0.0.2", "fd00::2"]);
     assert_eq!(host_name(&proc), "bridge-pc");

@@ -1,5 +1,5 @@
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 use crate::testing::{NOW, context, series_text};
@@ -62,7 +62,8 @@ struct Metadata {
 }
 
 fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
-    let label = |(name, value): &(&str, &str)| Label { name: name.as_bytes().to_vec(), value: value.as_bytes().to_vec() };
+    let label =
+        |(name, value): &(&str, &str)| Label { name: name.as_bytes().to_vec(), value: value.as_bytes().to_vec() };
     TimeSeries {
         labels: labels.iter().map(label).collect(),
         samples: samples.iter().map(|(at, value)| ProtoSample { value: *value, timestamp: NOW.0 + at }).collect(),
@@ -163,7 +164,10 @@ fn a_body_that_would_grow_beyond_the_bound_is_refused_before_it_does() {
 fn counts_beyond_the_bounds_are_refused() {
     let many = vec![TimeSeries::default(); SERIES_MAX + 1];
     let error = parse(&body(many), None, None).unwrap_err();
-    assert_eq!(error.to_string(), "the body has 200001 series, more than the 200000 that are taken at once; send smaller batches");
+    assert_eq!(
+        error.to_string(),
+        "the body has 200001 series, more than the 200000 that are taken at once; send smaller batches"
+    );
 }
 
 #[test]

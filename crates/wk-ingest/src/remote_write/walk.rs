@@ -2,7 +2,9 @@
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use super::{BadMessage, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, UtcMs, series, times};
+use super::{
+    BadMessage, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, UtcMs, series, times,
+};
 
 /// How many labels are looked at; a series with more is rejected for it.
 const LABELS_READ_MAX: usize = series::LABELS_MAX + 1;
@@ -70,7 +72,8 @@ fn take(one: &OneSeries<'_>, parsed: &mut RemoteWrite, texts: &mut Texts) {
         parsed.reject(reason, one.samples.len() as u64, &described());
         return;
     }
-    let samples: Vec<Sample> = one.samples.iter().copied().filter(|sample| times::is_sample_time(sample.time)).collect();
+    let samples: Vec<Sample> =
+        one.samples.iter().copied().filter(|sample| times::is_sample_time(sample.time)).collect();
     let outside = one.samples.len() - samples.len();
     if outside > 0 {
         parsed.reject("time out of range", outside as u64, &described());

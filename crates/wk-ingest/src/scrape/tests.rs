@@ -67,8 +67,11 @@ impl Run {
             .iter()
             .map(|record| {
                 let wk_types::Body::Samples(series) = &record.body else { panic!("samples are expected") };
-                let fixed: Vec<_> =
-                    series.iter().filter(|one| one.series.labels.name() != "scrape_duration_seconds").cloned().collect();
+                let fixed: Vec<_> = series
+                    .iter()
+                    .filter(|one| one.series.labels.name() != "scrape_duration_seconds")
+                    .cloned()
+                    .collect();
                 series_text(&fixed)
             })
             .collect();
@@ -78,7 +81,8 @@ impl Run {
 
 #[tokio::test]
 async fn samples_get_the_target_s_labels_and_asset() {
-    let (url, requests) = server(vec![text("# TYPE load gauge\nload 1.5\nx{job=\"a\",instance=\"b\",k=\"v\"} 2\n")]).await;
+    let (url, requests) =
+        server(vec![text("# TYPE load gauge\nload 1.5\nx{job=\"a\",instance=\"b\",k=\"v\"} 2\n")]).await;
     let run = run(&url, |target| drop(target.labels.insert("deck".to_owned(), "7".to_owned())));
     run.rounds(1).await;
     insta::assert_snapshot!(run.stored(), @r#"

@@ -50,7 +50,8 @@ pub struct Message<'a> {
 pub fn parse<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Message<'a> {
     let input = input.trim_end_matches(['\r', '\n', '\0']);
     let (priority, rest) = priority(input);
-    let mut message = header::rfc5424(rest).unwrap_or_else(|| header::rfc3164(rest, received, zone, priority.is_some()));
+    let mut message =
+        header::rfc5424(rest).unwrap_or_else(|| header::rfc3164(rest, received, zone, priority.is_some()));
     message.facility = priority.map(|code| code >> 3);
     message.severity = priority.map(|code| code & 7);
     message.text = message.text.strip_prefix('\u{feff}').unwrap_or(message.text);

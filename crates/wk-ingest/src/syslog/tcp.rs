@@ -44,9 +44,11 @@ impl TcpSyslog {
     /// An address that cannot be listened on.
     pub async fn bind(settings: SyslogSettings) -> Result<Self, SyslogError> {
         let address = settings.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| SyslogError::Listen { transport: "tcp", address, source })?;
+        let listener = TcpListener::bind(address).await.map_err(|source| SyslogError::Listen {
+            transport: "tcp",
+            address,
+            source,
+        })?;
         Ok(Self { listener, settings })
     }
 

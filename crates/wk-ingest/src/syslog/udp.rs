@@ -46,9 +46,11 @@ impl UdpSyslog {
     /// An address that cannot be listened on.
     pub async fn bind(settings: SyslogSettings) -> Result<Self, SyslogError> {
         let address = settings.listen;
-        let socket = UdpSocket::bind(address)
-            .await
-            .map_err(|source| SyslogError::Listen { transport: "udp", address, source })?;
+        let socket = UdpSocket::bind(address).await.map_err(|source| SyslogError::Listen {
+            transport: "udp",
+            address,
+            source,
+        })?;
         if let Err(error) = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES) {
             tracing::warn!(%error, "could not raise the receive buffer of the syslog socket");
         }

@@ -48,10 +48,7 @@ fn the_examples_of_rfc_5424_are_read() {
 
 #[test]
 fn structured_values_are_unescaped_and_broken_data_is_text() {
-    check(
-        r#"<13>1 - - - - - [a b="say \"x\" \\ \] \n"] text"#,
-        r#"user.notice a.b=say "x" \ ] \n | text"#,
-    );
+    check(r#"<13>1 - - - - - [a b="say \"x\" \\ \] \n"] text"#, r#"user.notice a.b=say "x" \ ] \n | text"#);
     check(r"<13>1 - - - - - [a b=1] text", r"user.notice | [a b=1] text");
     check(r#"<13>1 - - - - - [a b="1""#, r#"user.notice | [a b="1""#);
     check("<13>1 - - - - - [empty@1] text", "user.notice | text");
@@ -85,10 +82,7 @@ fn what_daemons_write_is_read() {
         "<30>2026-06-01T13:59:58.123456+02:00 bridge cron[7]: job",
         "daemon.info 2026-06-01T11:59:58.123Z host=bridge app=cron pid=7 | job",
     );
-    check(
-        "<13>Jun  1 13:59:58 logger: no host here",
-        "user.notice 2026-06-01T11:59:58.000Z app=logger | no host here",
-    );
+    check("<13>Jun  1 13:59:58 logger: no host here", "user.notice 2026-06-01T11:59:58.000Z app=logger | no host here");
     check(
         "<13>Jun  1 13:59:58 bridge words but no tag: really",
         "user.notice 2026-06-01T11:59:58.000Z host=bridge | words but no tag: really",
