@@ -6,6 +6,9 @@
 pub mod asset_table;
 pub mod contract;
 mod delivery;
+pub mod files;
+pub mod host;
+pub mod journald;
 pub mod json_logs;
 pub mod logs;
 pub mod network;

@@ -28,6 +28,8 @@ pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How long a record waits for further messages.
 pub const BATCH_WAIT: std::time::Duration = std::time::Duration::from_millis(50);
 
+pub(crate) use tcp::wait_until;
+
 /// Where and from whom syslog is taken.
 #[derive(Debug, Clone)]
 pub struct SyslogSettings {
