@@ -12,6 +12,7 @@ use wk_config::Config;
 use wk_node::{ShipOptions, Started};
 
 use crate::args::ShipArgs;
+use crate::print;
 
 /// Runs the ship node until SIGTERM or SIGINT.
 ///
@@ -62,11 +63,9 @@ async fn serve(options: ShipOptions) -> Result<()> {
 fn greet(started: &Started, data: &std::path::Path) {
     tracing::info!(address = %started.address, data = %data.display(), "the watch stands");
     if std::io::stdout().is_terminal() {
-        println!("\n  Console   {}", started.console_url);
-        println!("  Data      {}", data.display());
-        if let Some(token) = &started.setup_token {
-            println!("  Set-up    {token}   (valid for one hour, once)");
-        }
-        println!();
+        let token = started.setup_token.as_deref();
+        let set_up =
+            token.map(|token| format!("  Set-up    {token}   (valid for one hour, once)\n")).unwrap_or_default();
+        print::text(&format!("\n  Console   {}\n  Data      {}\n{set_up}\n", started.console_url, data.display()));
     }
 }

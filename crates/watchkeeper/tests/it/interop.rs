@@ -80,8 +80,11 @@ fn a_real_prometheus_writes_to_us_and_ten_queries_answer_the_same() {
     );
     let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
     let ask_them = |query: &str, at: f64| -> Option<Value> {
-        let request = client.get(format!("http://127.0.0.1:{port}/api/v1/query"));
-        request.query(&[("query", query), ("time", &at.to_string())]).send().ok()?.json().ok()
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", query)
+            .append_pair("time", &at.to_string())
+            .finish();
+        client.get(format!("http://127.0.0.1:{port}/api/v1/query?{form}")).send().ok()?.json().ok()
     };
     let ask_us = |query: &str, at: f64| node.cli_json(&["query", "promql", query, "--time", &at.to_string()]);
     let newest = until(Duration::from_secs(30 + seconds()), "Prometheus has written long enough", || {

@@ -203,7 +203,7 @@ fn read_span(name: &str, text: &str) -> Result<DurationMs, Refusal> {
         Ok(seconds) => seconds * 1_000.0,
         Err(_) => wk_promql::parse_duration(text).map_or(f64::NAN, |span| span.0 as f64),
     };
-    if ms >= 1.0 && ms < 1e15 {
+    if (1.0..1e15).contains(&ms) {
         Ok(DurationMs(ms as i64))
     } else {
         Err(Refusal::bad_data(format!("{name}: {text:?} is no span of time above zero; write 15, 15s or 1h30m")))
