@@ -281,7 +281,7 @@ fn use_setup_token(transaction: &Transaction<'_>, token: &str, now: UtcMs) -> Re
     // A clock set back must not make a token last longer than it was meant to.
     let remaining = until.since(now);
     if !fits || remaining.0 <= 0 || remaining > SETUP_TOKEN_VALID {
-        let what = "the set-up token is wrong or has expired; `watchkeeper token setup` issues a new one";
+        let what = "the set-up token is wrong or has expired; `watchkeeper setup-token` issues a new one";
         return Err(StateError::Denied(what.to_owned()).into());
     }
     transaction.execute("DELETE FROM meta WHERE name IN (?1, ?2)", [META_SETUP_HASH, META_SETUP_UNTIL])?;
