@@ -36,11 +36,7 @@ struct Group<'a> {
 }
 
 /// Evaluates an aggregation.
-pub(crate) fn eval(
-    evaluator: &mut Evaluator<'_>,
-    node: &AggregateNode,
-    steps: &Steps,
-) -> Result<Vec<Row>, QueryError> {
+pub(crate) fn eval(evaluator: &mut Evaluator<'_>, node: &AggregateNode, steps: &Steps) -> Result<Vec<Row>, QueryError> {
     if node.op == AggregateOp::CountValues {
         return count_values(evaluator, node, steps);
     }
@@ -170,7 +166,9 @@ fn sizes(parameter: &[f64], rows: &[Row]) -> Result<Vec<usize>, QueryError> {
             return Err(QueryError::Parameter { reason: "Parameter value is NaN".to_owned() });
         }
         if value.abs() >= i64::MAX as f64 {
-            return Err(QueryError::Parameter { reason: format!("Scalar value {} overflows int64", plain_text(value)) });
+            return Err(QueryError::Parameter {
+                reason: format!("Scalar value {} overflows int64", plain_text(value)),
+            });
         }
         Ok(if value < 1.0 { 0 } else { (value as usize).min(rows.len()) })
     };
@@ -202,11 +200,7 @@ fn extremes(groups: &[Group<'_>], largest: bool, sizes: &[usize]) -> Vec<Row> {
     chosen
 }
 
-fn count_values(
-    evaluator: &mut Evaluator<'_>,
-    node: &AggregateNode,
-    steps: &Steps,
-) -> Result<Vec<Row>, QueryError> {
+fn count_values(evaluator: &mut Evaluator<'_>, node: &AggregateNode, steps: &Steps) -> Result<Vec<Row>, QueryError> {
     let Some(Node::Text(label)) = &node.parameter else {
         return Err(QueryError::Parameter { reason: "count_values needs a label name in quotes".to_owned() });
     };
@@ -242,6 +236,3 @@ fn count_values(
 fn value_key(value: f64) -> u64 {
     if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -188,12 +188,7 @@ fn either(left: Vec<Row>, right: Vec<Row>, matching: &Matching) -> Vec<Row> {
 }
 
 /// Arithmetic and comparison between two vectors.
-fn matched(
-    evaluator: &Evaluator<'_>,
-    node: &BinaryNode,
-    left: &[Row],
-    right: &[Row],
-) -> Result<Vec<Row>, QueryError> {
+fn matched(evaluator: &Evaluator<'_>, node: &BinaryNode, left: &[Row], right: &[Row]) -> Result<Vec<Row>, QueryError> {
     let matching = &node.matching;
     let swapped = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (right, left) } else { (left, right) };
@@ -212,17 +207,16 @@ fn matched(
                 let pair = if swapped { (*one, *many) } else { (*many, *one) };
                 element(node.op, node.to_bool, pair, pair.0)
             };
+            if matching.cardinality == Cardinality::OneToOne {
+                let taken = claimed.entry(signature).or_insert_with(|| vec![false; row.values.len()]);
+                claim(taken, (row, partner), signature)?;
+            }
             let values = row.values.iter().zip(&partner.values).map(combine).collect();
             let labels = matching.result(&row.labels, &partner.labels, keep_name);
             let result = Row { labels, drop_name: row.drop_name && keep_name, values };
-            if !result.is_some() {
-                continue;
+            if result.is_some() {
+                rows.push(result);
             }
-            if matching.cardinality == Cardinality::OneToOne {
-                let taken = claimed.entry(signature).or_insert_with(|| vec![false; result.values.len()]);
-                claim(taken, &result, signature)?;
-            }
-            rows.push(result);
         }
     }
     merge(rows).map_err(|error| match (matching.cardinality, error) {
@@ -237,10 +231,13 @@ fn matched(
     })
 }
 
-/// Notes the steps that an element answered for its match group.
-fn claim(taken: &mut [bool], result: &Row, signature: &Labels) -> Result<(), QueryError> {
-    for (taken, _) in taken.iter_mut().zip(&result.values).filter(|(_, value)| is_present(**value)) {
-        if std::mem::replace(taken, true) {
+/// Notes the steps at which a pair matches, whether or not a comparison then filters it.
+///
+/// # Errors
+/// Another pair of the same match group matched there before.
+fn claim(taken: &mut [bool], (many, one): (&Row, &Row), signature: &Labels) -> Result<(), QueryError> {
+    for ((taken, many), one) in taken.iter_mut().zip(&many.values).zip(&one.values) {
+        if is_present(*many) && is_present(*one) && std::mem::replace(taken, true) {
             return Err(QueryError::Matching {
                 reason: format!(
                     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right), \
@@ -284,6 +281,3 @@ fn by_signature<'a>(
     }
     Ok(ones)
 }
-
-#[cfg(test)]
-mod tests;

@@ -196,13 +196,10 @@ impl<'a> Evaluator<'a> {
             }
             CallNode::Map { function, argument, parameters } => {
                 let rows = self.rows(argument, steps)?;
-                let operands =
-                    parameters.iter().map(|node| self.scalar(node, steps)).collect::<Result<Vec<_>, _>>()?;
+                let operands = parameters.iter().map(|node| self.scalar(node, steps)).collect::<Result<Vec<_>, _>>()?;
                 self.map(rows, *function, &operands)?
             }
-            CallNode::Over { function, range, parameter } => {
-                self.over(*function, range, parameter.as_ref(), steps)?
-            }
+            CallNode::Over { function, range, parameter } => self.over(*function, range, parameter.as_ref(), steps)?,
             CallNode::Timestamp(argument) => self.timestamp(argument, steps)?,
             CallNode::Absent { argument, labels } => absent(&self.rows(argument, steps)?, labels, steps),
             CallNode::AbsentOver { range, labels } => {
@@ -323,12 +320,13 @@ impl<'a> Evaluator<'a> {
     fn select(&mut self, matchers: &[Matcher], after: i64, to: i64) -> Result<Vec<SeriesData>, QueryError> {
         self.check_cancelled()?;
         let left = self.limits.samples_max.saturating_sub(self.samples_read);
-        let series = self.source.select(matchers, UtcMs(after + 1), UtcMs(to), left).map_err(|error| {
-            match QueryError::from(error) {
+        let series =
+            self.source.select(matchers, UtcMs(after + 1), UtcMs(to), left).map_err(|error| match QueryError::from(
+                error,
+            ) {
                 QueryError::TooManySamples { .. } => QueryError::TooManySamples { max: self.limits.samples_max },
                 other => other,
-            }
-        })?;
+            })?;
         let read: usize = series.iter().map(|one| one.samples.len()).sum();
         if read > left {
             return Err(QueryError::TooManySamples { max: self.limits.samples_max });
@@ -337,12 +335,7 @@ impl<'a> Evaluator<'a> {
         Ok(series)
     }
 
-    fn instant_rows(
-        &mut self,
-        selector: &InstantSelector,
-        steps: &Steps,
-        want: Want,
-    ) -> Result<Vec<Row>, QueryError> {
+    fn instant_rows(&mut self, selector: &InstantSelector, steps: &Steps, want: Want) -> Result<Vec<Row>, QueryError> {
         let first = self.resolve(selector.when, steps.start);
         let last = self.resolve(selector.when, steps.last());
         let series = self.select(&selector.matchers, first - LOOKBACK_MS, last)?;
@@ -447,6 +440,3 @@ fn sorted(mut rows: Vec<Row>, descending: bool) -> Vec<Row> {
     });
     rows
 }
-
-#[cfg(test)]
-mod tests;

@@ -55,6 +55,3 @@ fn set(row: &mut Row, target: &str, value: &str) {
         row.drop_name = false;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,8 +33,9 @@ pub(crate) const SUBQUERY_STEP_MS: i64 = 60_000;
 const DURATION_MS_MAX: i64 = 1 << 50;
 /// Longest query text.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// Most operators and brackets outside quotes: each may nest, and the parser's own checks walk the nest at each level.
-const OPERATORS_MAX: usize = 2_000;
+/// Most words, operators and brackets outside quotes: each may nest, and the parser's own checks walk the nest at each
+/// level.
+const TOKENS_MAX: usize = 1_000;
 /// Deepest nesting that is evaluated.
 const NESTING_MAX: usize = 200;
 
@@ -168,8 +169,8 @@ pub(crate) fn parse(text: &str) -> Result<Node, QueryError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(QueryError::TooLarge { max: TEXT_BYTES_MAX, of: "bytes of text" });
     }
-    if operators(text) > OPERATORS_MAX {
-        return Err(QueryError::TooLarge { max: OPERATORS_MAX, of: "operators and brackets" });
+    if tokens(text) > TOKENS_MAX {
+        return Err(QueryError::TooLarge { max: TOKENS_MAX, of: "words and operators" });
     }
     // The parser panics on numbers that are no duration, such as `x[1e300]`.
     let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(text))
@@ -178,16 +179,25 @@ pub(crate) fn parse(text: &str) -> Result<Node, QueryError> {
     lower(&parsed, NESTING_MAX)
 }
 
-fn operators(text: &str) -> usize {
-    let (mut count, mut quote, mut escaped) = (0, None, false);
+/// Counts what may be a token of its own outside quotes; texts in quotes count once.
+fn tokens(text: &str) -> usize {
+    let (mut count, mut quote, mut escaped, mut in_word) = (0, None, false, false);
     for byte in text.bytes() {
         match quote {
             Some(_) if escaped => escaped = false,
             Some(open) if byte == open => quote = None,
             Some(open) => escaped = byte == b'\\' && open != b'`',
-            None if matches!(byte, b'"' | b'\'' | b'`') => quote = Some(byte),
-            None if b"([{+-*/%^<>!=".contains(&byte) => count += 1,
-            None => {}
+            None => {
+                let is_word = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.');
+                let begins = !is_word || !in_word;
+                if begins && !byte.is_ascii_whitespace() {
+                    count += 1;
+                }
+                in_word = is_word;
+                if matches!(byte, b'"' | b'\'' | b'`') {
+                    quote = Some(byte);
+                }
+            }
         }
     }
     count

@@ -167,6 +167,3 @@ fn check_time(at: UtcMs) -> Result<(), QueryError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,10 @@
+//! The evaluator from outside: cases in the script language of Prometheus' own tests, ours inline and theirs from
+//! recorded data.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what cannot be")]
+
+mod cases;
+mod conformance;
+mod inputs;
+mod script;
+mod source;
