@@ -162,7 +162,8 @@ struct Loaded {
 }
 
 impl Engine {
-    /// Makes an engine that has seen nothing, with [`DEFAULT_RULES`] in force.
+    /// Makes an engine that has seen nothing, with [`DEFAULT_RULES`] in force until [`Verb::SetRules`] puts others in
+    /// their place.
     #[must_use]
     pub fn new(options: EngineOptions) -> Self {
         let mut state = State::default();

@@ -52,16 +52,8 @@ impl Ship {
     }
 
     pub(crate) fn samples(&mut self, points: Vec<Point>) -> Vec<Fact> {
-        let now = self.now;
-        let series = points
-            .into_iter()
-            .map(|(labels, value)| {
-                let asset = AssetId::from(labels.get("instance").unwrap_or("unknown"));
-                let samples = vec![Sample::new(now, value)];
-                SeriesSamples { series: Arc::new(Series::new(labels, asset)), samples }
-            })
-            .collect();
-        self.give("host", Body::Samples(series))
+        let body = body(self.now, points);
+        self.give("host", body)
     }
 
     /// Feeds values without keeping the record, for long runs.
@@ -132,6 +124,16 @@ impl Ship {
         let about = |fact: &&Fact| fact.body.kind().starts_with("incident");
         self.facts.iter().filter(about).map(said).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Values of one moment as a record carries them, each on the asset that its instance names.
+pub(crate) fn body(now: UtcMs, points: Vec<Point>) -> Body {
+    let series = points.into_iter().map(|(labels, value)| {
+        let asset = AssetId::from(labels.get("instance").unwrap_or("unknown"));
+        let samples = vec![Sample::new(now, value)];
+        SeriesSamples { series: Arc::new(Series::new(labels, asset)), samples }
+    });
+    Body::Samples(series.collect())
 }
 
 fn said(fact: &Fact) -> String {

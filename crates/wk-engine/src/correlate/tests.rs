@@ -162,6 +162,42 @@ fn bounds_on_signals_and_incidents_are_kept_and_counted() {
     assert_eq!((desk.correlator.open_signals(), desk.correlator.refused()), (5, (1, 2)));
 }
 
+#[test]
+fn an_incident_closed_by_hand_comes_back_on_a_relapse() {
+    let mut desk = Desk::new(CorrelationOptions::default());
+    let first = desk.raise("rule", "a", Severity::Minor, 0);
+    let id = IncidentId::derive(&first);
+    desk.at(10, |correlator, out| correlator.resolve(&id, &"cmd-1".into(), out).unwrap());
+    desk.clear(&first, 20);
+    desk.raise("rule", "a", Severity::Critical, 100);
+    let kinds: Vec<&str> = desk.facts.iter().map(|fact| fact.body.kind()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "signal_raised",
+            "incident_opened",
+            "incident_resolved",
+            "signal_cleared",
+            "signal_raised",
+            "incident_reopened",
+            "incident_escalated"
+        ]
+    );
+}
+
+#[test]
+fn a_worse_signal_keeps_when_it_was_raised() {
+    let mut desk = Desk::new(CorrelationOptions::default());
+    let id = desk.raise("rule", "a", Severity::Minor, 0);
+    let mut worse = signal("rule", "a", Severity::Minor, 500);
+    worse.title = "worse".to_owned();
+    desk.at(500, |correlator, out| correlator.worsen(&id, worse, out));
+    let Some(FactBody::SignalWorsened { signal }) = desk.facts.last().map(|fact| &fact.body) else {
+        panic!("{:?}", desk.facts);
+    };
+    assert_eq!((&signal.id, signal.raised, signal.title.as_str()), (&id, UtcMs(0), "worse"));
+}
+
 /// What a random watch does.
 #[derive(Debug, Clone)]
 enum Act {

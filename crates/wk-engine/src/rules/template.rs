@@ -55,18 +55,21 @@ impl Template {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (mut parts, mut rest, mut at) = (Vec::new(), text, 0);
         while let Some(open) = rest.find("{{") {
-            let inside = &rest[open + 2..];
-            let close = end_of_action(inside).ok_or_else(|| {
-                format!("at character {}: `{{{{` is not closed; add `}}}}`", at + rest[..open].chars().count() + 1)
-            })?;
-            if open > 0 {
-                parts.push(Part::Text(rest[..open].to_owned()));
-            }
             let place = at + rest[..open].chars().count() + 1;
-            let action = inside[..close].trim_start_matches('-').trim_end_matches('-').trim();
-            parts.push(parse_action(action).map_err(|reason| format!("at character {place}: {reason}"))?);
-            at += rest[..open + 2 + close + 2].chars().count();
-            rest = &inside[close + 2..];
+            let inside = &rest[open + 2..];
+            let close = end_of_action(inside)
+                .ok_or_else(|| format!("at character {place}: `{{{{` is not closed; add `}}}}`"))?;
+            let (action, after) = (&inside[..close], &inside[close + 2..]);
+            // As in Go, a dash within the braces takes the white space beside them away.
+            let before = if action.starts_with('-') { rest[..open].trim_end() } else { &rest[..open] };
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            let plain = action.trim_start_matches('-').trim_end_matches('-').trim();
+            parts.push(parse_action(plain).map_err(|reason| format!("at character {place}: {reason}"))?);
+            let next = if action.ends_with('-') { after.trim_start() } else { after };
+            at += rest[..rest.len() - next.len()].chars().count();
+            rest = next;
         }
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));

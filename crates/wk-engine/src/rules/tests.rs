@@ -1,6 +1,7 @@
 //! Rule files: what loads, what is refused and how, and what templates say.
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use wk_types::Labels;
 
 use super::template::Template;
@@ -87,6 +88,25 @@ fn templates_render_labels_values_and_functions() {
     }
 }
 
+#[test]
+fn a_dash_takes_the_white_space_beside_the_braces() {
+    let render = |text: &str| Template::parse(text).unwrap().render(&Labels::default(), 7.0, str::to_owned);
+    assert_eq!(render("a {{- $value -}} b {{ $value }} c"), "a7b 7 c");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_loader_panic(
+        text in "\\PC{0,40}",
+        action in "[-{}$|\"%. a-zA-Z0-9é]{0,24}",
+        expr in "[-a-z{}()\\[\\]<>=0-9 \"']{0,24}",
+    ) {
+        let _ = check_rules(&text);
+        let _ = Template::parse(&format!("{{{{{action}}}}}"));
+        let _ = check_rules(&rule(&format!("expr: '{}'", expr.replace('\'', "''"))));
+    }
+}
+
 const OWN: &str = r#"
 groups:
 - name: own
@@ -169,4 +189,15 @@ fn not_a_number_and_infinity_stay_writable_as_json() {
         assert_eq!(&serde_json::from_str::<wk_types::Fact>(&text).unwrap(), fact);
     }
     assert_eq!(ship.incidents().len(), 2);
+}
+
+#[test]
+fn saved_rules_that_can_no_longer_be_read_show_in_the_health() {
+    let mut ship = Ship::new();
+    ship.set_rules(&rule("expr: up == 0"));
+    let saved = String::from_utf8(ship.engine.save()).unwrap().replace("expr: up == 0", "expr: up ==");
+    let engine = crate::Engine::load(saved.as_bytes(), ship.options).unwrap();
+    let health = engine.rule_health();
+    assert_eq!((health.len(), engine.stats().rules), (1, 0));
+    assert!(matches!(&health[0].state, RuleState::Unreadable { reason } if reason.contains("own.yaml")), "{health:?}");
 }
