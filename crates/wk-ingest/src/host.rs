@@ -61,10 +61,13 @@ impl HostSettings {
     }
 }
 
-/// Samples of one round: metric name, labels, value.
+/// Metric name, labels, value.
+type Reading = (&'static str, Vec<(&'static str, String)>, f64);
+
+/// The readings of one round.
 #[derive(Debug, Default)]
 struct Readings {
-    values: Vec<(&'static str, Vec<(&'static str, String)>, f64)>,
+    values: Vec<Reading>,
     /// What could not be read, each with its reason.
     missing: Vec<(&'static str, String)>,
 }
@@ -75,8 +78,8 @@ impl Readings {
         self.values.push((name, labels, value));
     }
 
-    fn missing(&mut self, what: &'static str, reason: impl ToString) {
-        self.missing.push((what, reason.to_string()));
+    fn missing(&mut self, what: &'static str, reason: impl Into<String>) {
+        self.missing.push((what, reason.into()));
     }
 
     /// Reads a file, noting where that fails.
@@ -84,7 +87,7 @@ impl Readings {
         match std::fs::read(path) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) => {
-                self.missing(what, error);
+                self.missing(what, error.to_string());
                 None
             }
         }
@@ -162,10 +165,10 @@ impl Host {
     /// Takes one round and delivers it as one record.
     async fn round(&mut self, context: &SourceContext, cancel: &CancellationToken) {
         let now = context.now();
-        let (mut readings, file_systems, units) =
-            tokio::join!(collected(self.collector.take(), now), self.file_systems.read(), self.units.read());
-        self.collector = readings.1.take();
-        let mut readings = readings.0;
+        let collecting = collected(self.collector.take(), now);
+        let ((mut readings, collector), file_systems, units) =
+            tokio::join!(collecting, self.file_systems.read(), self.units.read());
+        self.collector = collector;
         for part in [file_systems, units] {
             readings.values.extend(part.values);
             readings.missing.extend(part.missing);
@@ -215,7 +218,7 @@ async fn collected(collector: Option<Collector>, now: UtcMs) -> (Readings, Optio
     task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a round of host metrics ended early");
         let mut readings = Readings::default();
-        readings.missing("a round ended early", error);
+        readings.missing("a round ended early", error.to_string());
         let processes = Processes::new(&settings.services);
         (readings, Some(Collector { settings, cpus: Cpus::default(), processes }))
     })

@@ -121,7 +121,8 @@ mod tests {
     fn label_sets_are_checked() {
         let long = "x".repeat(LABEL_VALUE_BYTES_MAX + 1);
         let many: Vec<_> = std::iter::repeat_n((METRIC_NAME, "a"), LABELS_MAX + 1).collect();
-        let cases: [(&[(&str, &str)], Result<(), BadLabels>); 9] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), BadLabels>);
+        let cases: [Case<'_>; 9] = [
             (&[(METRIC_NAME, "up"), ("job", "")], Ok(())),
             (&[(METRIC_NAME, "http.requests"), ("größe", "1")], Ok(())),
             (&[("job", "x")], Err(BadLabels::NoName)),

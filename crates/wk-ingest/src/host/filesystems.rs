@@ -100,11 +100,11 @@ impl FileSystems {
         let mounts = match text {
             Ok(Ok(text)) => mounts(&text),
             Ok(Err(error)) => {
-                readings.missing("could not read /proc/self/mountinfo", error);
+                readings.missing("could not read /proc/self/mountinfo", error.to_string());
                 return readings;
             }
             Err(error) => {
-                readings.missing("could not read /proc/self/mountinfo", error);
+                readings.missing("could not read /proc/self/mountinfo", error.to_string());
                 return readings;
             }
         };
@@ -122,7 +122,7 @@ impl FileSystems {
             match tokio::time::timeout_at(deadline, &mut answer).await {
                 Ok(Ok(Ok(usage))) => show(&mount, usage, &mut readings),
                 Ok(Ok(Err(error))) => {
-                    readings.missing("file system cannot be asked", format!("{}: {error}", mount.point))
+                    readings.missing("file system cannot be asked", format!("{}: {error}", mount.point));
                 }
                 Ok(Err(_)) => readings.missing("file system cannot be asked", &mount.point),
                 Err(_) => {
@@ -144,7 +144,7 @@ impl FileSystems {
         match thread {
             Ok(_) => Some(answer),
             Err(error) => {
-                readings.missing("file system cannot be asked", error);
+                readings.missing("file system cannot be asked", error.to_string());
                 None
             }
         }

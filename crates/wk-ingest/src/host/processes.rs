@@ -91,7 +91,7 @@ impl Processes {
     pub fn read(&mut self, proc: &Path, readings: &mut Readings) {
         let entries = match std::fs::read_dir(proc) {
             Ok(entries) => entries,
-            Err(error) => return readings.missing("could not list processes", error),
+            Err(error) => return readings.missing("could not list processes", error.to_string()),
         };
         let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let mut known = HashMap::with_capacity(self.known.len());

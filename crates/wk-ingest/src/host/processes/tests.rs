@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn start(root: &TempDir, id: u32, command: &str, cgroup: &str, ticks: (u64, u64), pages: u64) {
+fn start(root: &TempDir, (id, command): (u32, &str), cgroup: &str, ticks: (u64, u64), pages: u64) {
     let folder = root.path().join(id.to_string());
     fs::create_dir_all(&folder).unwrap();
     let flags = if command.starts_with("kworker") { KERNEL_THREAD } else { 0 };
@@ -43,12 +43,12 @@ fn read(processes: &mut Processes, root: &TempDir) -> Vec<String> {
 #[test]
 fn processes_stand_under_their_unit_or_command() {
     let root = tempfile::tempdir().unwrap();
-    start(&root, 1, "nginx", "0::/system.slice/web.service\n", (100, 50), 10);
-    start(&root, 2, "nginx", "0::/system.slice/web.service\n", (100, 0), 10);
-    start(&root, 3, "bash", "0::/user.slice/user-1000.slice/session-3.scope\n", (10, 0), 1);
-    start(&root, 4, "sleep", "0::/system.slice/docker-0a1b.scope\n", (0, 0), 1);
-    start(&root, 5, "odd) name (", "1:name=systemd:/system.slice/a@b.service\n0::/\n", (0, 1), 1);
-    start(&root, 6, "kworker/0:1", "0::/\n", (7, 0), 0);
+    start(&root, (1, "nginx"), "0::/system.slice/web.service\n", (100, 50), 10);
+    start(&root, (2, "nginx"), "0::/system.slice/web.service\n", (100, 0), 10);
+    start(&root, (3, "bash"), "0::/user.slice/user-1000.slice/session-3.scope\n", (10, 0), 1);
+    start(&root, (4, "sleep"), "0::/system.slice/docker-0a1b.scope\n", (0, 0), 1);
+    start(&root, (5, "odd) name ("), "1:name=systemd:/system.slice/a@b.service\n0::/\n", (0, 1), 1);
+    start(&root, (6, "kworker/0:1"), "0::/\n", (7, 0), 0);
     let shown = read(&mut Processes::new(&[]), &root);
     assert_eq!(shown, ["a@b 1 0.01 1", "bash 1 0.1 1", "kernel 1 0.07 0", "sleep 1 0 1", "web 2 2.5 20"]);
 }
@@ -57,15 +57,15 @@ fn processes_stand_under_their_unit_or_command() {
 fn counters_go_on_when_processes_end_and_come_back() {
     let root = tempfile::tempdir().unwrap();
     let mut processes = Processes::new(&[]);
-    start(&root, 1, "job", "", (100, 0), 1);
-    start(&root, 2, "job", "", (100, 0), 1);
+    start(&root, (1, "job"), "", (100, 0), 1);
+    start(&root, (2, "job"), "", (100, 0), 1);
     assert_eq!(read(&mut processes, &root), ["job 2 2 2"]);
     end(&root, 1);
-    start(&root, 2, "job", "", (150, 0), 1);
+    start(&root, (2, "job"), "", (150, 0), 1);
     assert_eq!(read(&mut processes, &root), ["job 1 2.5 1"]);
     end(&root, 2);
     assert!(read(&mut processes, &root).is_empty());
-    start(&root, 3, "job", "", (20, 0), 1);
+    start(&root, (3, "job"), "", (20, 0), 1);
     assert_eq!(read(&mut processes, &root), ["job 1 2.7 1"]);
 }
 
@@ -73,7 +73,7 @@ fn counters_go_on_when_processes_end_and_come_back() {
 fn an_id_that_is_used_again_counts_as_a_new_process() {
     let root = tempfile::tempdir().unwrap();
     let mut processes = Processes::new(&[]);
-    start(&root, 1, "job", "", (100, 0), 1);
+    start(&root, (1, "job"), "", (100, 0), 1);
     read(&mut processes, &root);
     let path = root.path().join("1/stat");
     let again = fs::read_to_string(&path).unwrap().replace(" 100 1000 ", " 999 1000 ");
@@ -86,7 +86,7 @@ fn configured_services_are_shown_without_processes() {
     let root = tempfile::tempdir().unwrap();
     let services = ["ais.service".to_owned(), "a-very-long-service-name".to_owned()];
     let mut processes = Processes::new(&services);
-    start(&root, 1, "a-very-long-ser", "", (0, 0), 1);
+    start(&root, (1, "a-very-long-ser"), "", (0, 0), 1);
     assert_eq!(read(&mut processes, &root), ["a-very-long-service-name 1 0 1", "ais 0 0 0"]);
 }
 
@@ -94,14 +94,14 @@ fn configured_services_are_shown_without_processes() {
 fn groups_beyond_the_bound_stand_under_other_and_its_counter_never_runs_backwards() {
     let root = tempfile::tempdir().unwrap();
     let mut processes = Processes { groups_max: 2, ..Processes::new(&[]) };
-    start(&root, 1, "a", "", (300, 0), 1);
-    start(&root, 2, "b", "", (200, 0), 1);
-    start(&root, 3, "c", "", (100, 0), 1);
-    start(&root, 4, "d", "", (0, 0), 5);
+    start(&root, (1, "a"), "", (300, 0), 1);
+    start(&root, (2, "b"), "", (200, 0), 1);
+    start(&root, (3, "c"), "", (100, 0), 1);
+    start(&root, (4, "d"), "", (0, 0), 5);
     assert_eq!(read(&mut processes, &root), ["a 1 3 1", "b 1 2 1", "other 2 1 6"]);
     // `c` becomes far busier than `b`, takes its place and counts from there on; `b` goes on under `other`.
-    start(&root, 2, "b", "", (201, 0), 1);
-    start(&root, 3, "c", "", (900, 0), 1);
+    start(&root, (2, "b"), "", (201, 0), 1);
+    start(&root, (3, "c"), "", (900, 0), 1);
     assert_eq!(read(&mut processes, &root), ["a 1 3 1", "c 1 8 1", "other 2 1.01 6"]);
 }
 
@@ -109,13 +109,13 @@ fn groups_beyond_the_bound_stand_under_other_and_its_counter_never_runs_backward
 fn a_group_that_stays_empty_makes_room() {
     let root = tempfile::tempdir().unwrap();
     let mut processes = Processes { groups_max: 1, ..Processes::new(&[]) };
-    start(&root, 1, "a", "", (0, 0), 1);
+    start(&root, (1, "a"), "", (0, 0), 1);
     read(&mut processes, &root);
     end(&root, 1);
     for _ in 0..IDLE_ROUNDS_MAX + 1 {
         read(&mut processes, &root);
     }
-    start(&root, 2, "b", "", (0, 0), 1);
+    start(&root, (2, "b"), "", (0, 0), 1);
     assert_eq!(read(&mut processes, &root), ["b 1 0 1"]);
 }
 
