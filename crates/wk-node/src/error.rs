@@ -60,6 +60,12 @@ pub enum NodeError {
         /// File, place and reason.
         what: String,
     },
+    /// A scrape target cannot be used.
+    #[error("could not set up scraping: {what}")]
+    Scrape {
+        /// What is wrong.
+        what: String,
+    },
     /// The mail settings cannot be used.
     #[error("could not set up mail: {what}")]
     Mail {
@@ -85,7 +91,7 @@ impl NodeError {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
             Self::InsecureHttp { .. } => ErrorKind::Denied,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
         }
     }
 
@@ -113,6 +119,7 @@ impl NodeError {
                     .to_owned()
             }
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
+            Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),

@@ -29,7 +29,7 @@ use crate::node::Node;
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers;
 use crate::pipeline::stages::{Health, Stages};
-use crate::sources::{self, SourceRegistry};
+use crate::sources::{self, Prepared, SourceRegistry};
 use crate::{mail, own_metrics};
 
 /// How often the engine is told that time passes.
@@ -79,7 +79,8 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let encrypted = !listen.ip().is_loopback() && !insecure_http;
     let acceptor = encrypted.then(|| tls::acceptor(&config.http, &data, &hostname())).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
-    let syslog = sources::bind_syslog(&config.syslog).await?;
+    let prepared =
+        Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
     let unix = bind_unix(&socket_path(&data))?;
     let address = tcp.local_addr().unwrap_or(listen);
 
@@ -98,7 +99,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     instruct(&node, rules).await?;
     tasks.spawn(tick(Arc::clone(&node), stop.clone()));
     tasks.spawn(housekeeping(Arc::clone(&node), stop.clone()));
-    sources::start(&node, syslog, &tasks, &stop);
+    sources::start(&node, prepared, &tasks, &stop);
     tasks.spawn(own_metrics::run(Arc::clone(&node), node.sources.add(own_metrics::SOURCE, true), stop.clone()));
     mail::start(&node, mail_settings, &tasks, &stop)?;
     tasks.close();
@@ -243,6 +244,9 @@ fn register_assets(config: &Config, state: &State, own: &AssetId) -> Result<Asse
         state.upsert_asset(&asset).map_err(&failed)?;
     }
     let mut table = AssetTable::new(own, [own.as_str()]);
+    for address in wk_ingest::host::addresses(Path::new("/proc")) {
+        table.add_own_address(address);
+    }
     for asset in state.assets().map_err(&failed)? {
         for clash in table.add(&asset) {
             tracing::warn!(asset = %asset.id, %clash, "a name of the asset belongs to another one already");

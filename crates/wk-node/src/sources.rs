@@ -14,7 +14,7 @@ use crate::pipeline::bridge::IntakeBridge;
 
 mod start;
 
-pub use start::{bind_syslog, start};
+pub use start::{Prepared, bind_syslog, scraper, start};
 
 /// The source of Prometheus remote write over HTTP.
 pub const REMOTE_WRITE: &str = "remote-write";

@@ -72,7 +72,7 @@ fn load(node: &Node, acknowledged: &Arc<Acknowledged>, stop: &Arc<AtomicBool>) -
     for sender in 0..4 {
         let (acknowledged, stop) = (Arc::clone(acknowledged), Arc::clone(stop));
         senders.push(std::thread::spawn(move || {
-            let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+            let client = crate::harness::client();
             while !stop.load(Ordering::Relaxed) {
                 let number = acknowledged.next.fetch_add(1, Ordering::Relaxed);
                 let (request, kept) = if sender % 2 == 0 {

@@ -95,8 +95,7 @@ fn an_address_for_all_is_served_over_tls_and_without_only_on_purpose() {
     let authority = node.data().join("tls/authority.pem");
     crate::harness::until(crate::harness::READY_WITHIN, "the authority is made", || authority.exists().then_some(()));
     let pem = std::fs::read(&authority).unwrap();
-    let client = reqwest::blocking::Client::builder()
-        .no_proxy()
+    let client = crate::harness::client_builder()
         .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
         .build()
         .unwrap();

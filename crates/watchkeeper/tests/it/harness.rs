@@ -94,21 +94,17 @@ impl Node {
         std::fs::read_to_string(self.dir.path().join("node.log")).unwrap_or_default()
     }
 
-    fn client(&self) -> reqwest::blocking::Client {
-        reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
-    }
-
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.http)
     }
 
     pub fn get_status(&self, path: &str) -> Option<u16> {
-        self.client().get(self.url(path)).send().ok().map(|response| response.status().as_u16())
+        client().get(self.url(path)).send().ok().map(|response| response.status().as_u16())
     }
 
     /// A request without a token, as a program on this machine sends it.
     pub fn request(&self, method: &str, path: &str) -> reqwest::blocking::RequestBuilder {
-        self.client().request(method.parse().unwrap(), self.url(path))
+        client().request(method.parse().unwrap(), self.url(path))
     }
 
     /// Runs the command line against this node's folder.
@@ -163,6 +159,17 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
+}
+
+/// A client that talks to nobody but the address it is given.
+pub fn client() -> reqwest::blocking::Client {
+    client_builder().build().unwrap()
+}
+
+/// As [`client`], to be given more.
+pub fn client_builder() -> reqwest::blocking::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(30))
 }
 
 /// The built program.

@@ -78,7 +78,7 @@ fn a_real_prometheus_writes_to_us_and_ten_queries_answer_the_same() {
             .spawn()
             .unwrap(),
     );
-    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    let client = crate::harness::client();
     let ask_them = |query: &str, at: f64| -> Option<Value> {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("query", query)
