@@ -1,1 +1,35 @@
 //! Logs as Parquet, their search, and SQL over them; the only crate that knows arrow and parquet.
+//!
+//! A [`Lake`] reads the intake log's log records into a bounded buffer that is searched as well, and writes it as
+//! Parquet files whose names are their catalogue: which records a file holds, which times, how many rows, and the
+//! checksum of its footer. So the cursor and the pruning by time need no other index, and a start reads no data.
+
+mod block;
+mod buffer;
+mod error;
+mod file;
+mod lake;
+mod merge;
+mod name;
+mod pattern;
+mod predicate;
+mod retention;
+mod row;
+mod search;
+mod snapshot;
+mod sql;
+mod time_text;
+mod trigrams;
+mod write;
+
+pub use error::LakeError;
+pub use lake::{Appended, FileProblem, Lake, LakeOptions, LakeStats, Maintained, OpenReport};
+pub use row::LogRow;
+pub use search::{Bin, LogField, LogQuery};
+pub use sql::{SqlAnswer, SqlLimits};
+
+/// The format number of the files this version writes, and the newest it reads.
+pub const FORMAT: u32 = 1;
+
+#[cfg(test)]
+mod testing;

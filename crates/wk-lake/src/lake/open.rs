@@ -1,0 +1,120 @@
+//! Starting: the catalogue from file names alone, whatever a crash has left.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
+
+use wk_store::io::Io;
+use wk_types::Seq;
+
+use super::upkeep::read_held_clock;
+use super::{Counters, DAMAGED_SUFFIX, Inner, Lake, LakeOptions, OpenReport, State, Upkeep};
+use crate::buffer::Buffer;
+use crate::error::LakeError;
+use crate::file::{Footer, LogFile};
+use crate::name::EXTENSION;
+use crate::retention::RetentionClock;
+
+/// Only the newest files can have been cut off by a crash; the others are checked when they are read.
+const CHECKED_AT_START: usize = 8;
+const TEMPORARY_SUFFIX: &str = ".tmp";
+
+impl Lake {
+    /// Opens the folder, removing half-written files and those that a merged one stands for.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or listed. Damaged and newer files are reported, not errors.
+    pub fn open(io: Arc<dyn Io>, dir: &Path, options: LakeOptions) -> Result<(Self, OpenReport), LakeError> {
+        let folder = |source| LakeError::Folder { path: dir.to_owned(), source };
+        io.create_dir_all(dir).map_err(folder)?;
+        let mut report = OpenReport::default();
+        let mut files = Vec::new();
+        for name in io.list(dir).map_err(folder)? {
+            let path = dir.join(&name);
+            if name.ends_with(TEMPORARY_SUFFIX) {
+                io.remove(&path).map_err(folder)?;
+                report.unfinished += 1;
+            } else if let Ok(parsed) = name.parse() {
+                let bytes = io.open(&path).and_then(|file| file.size()).map_err(folder)?;
+                files.push(Arc::new(LogFile { name: parsed, path, bytes }));
+            } else if name.ends_with(EXTENSION) {
+                report.foreign.push(name);
+            } else if name.ends_with(DAMAGED_SUFFIX) {
+                tracing::warn!(file = name, "a damaged log file lies in the folder since an earlier run");
+            }
+        }
+        files.sort_by_key(|file| (file.name.first, std::cmp::Reverse(file.name.last)));
+        let believed = read_held_clock(&*io, dir).or_else(|| files.iter().map(|file| file.name.received).max());
+        let inner = Inner {
+            io,
+            dir: dir.to_owned(),
+            options,
+            state: RwLock::new(State { files, ..State::default() }),
+            upkeep: Mutex::new(Upkeep { clock: RetentionClock::new(believed), leaving: Vec::new() }),
+            footers: Mutex::new(HashMap::new()),
+            footer_uses: AtomicU64::new(0),
+            counters: Counters::default(),
+        };
+        report.covered = inner.remove_covered().map_err(folder)?;
+        let stored = inner.check_newest();
+        inner.begin(stored, &mut report);
+        Ok((Self(Arc::new(inner)), report))
+    }
+}
+
+impl Inner {
+    /// Removes files whose rows a merged file holds; a merged file that is damaged is set aside instead.
+    fn remove_covered(&self) -> io::Result<usize> {
+        let mut removed = 0;
+        while let Some((merged, covered)) = self.covered_pair() {
+            if let Err(error) = Footer::load(&*self.io, &merged) {
+                self.set_aside(&merged, &error);
+                continue;
+            }
+            self.io.remove(&covered.path)?;
+            self.write_state().files.retain(|file| file.name != covered.name);
+            removed += 1;
+        }
+        if removed > 0 {
+            self.io.sync_dir(&self.dir)?;
+        }
+        Ok(removed)
+    }
+
+    /// A merged file and one whose rows it holds.
+    fn covered_pair(&self) -> Option<(Arc<LogFile>, Arc<LogFile>)> {
+        let state = self.read_state();
+        let mut pairs = state.files.iter().zip(state.files.iter().skip(1));
+        pairs.find(|(a, b)| a.name.covers(&b.name)).map(|(a, b)| (Arc::clone(a), Arc::clone(b)))
+    }
+
+    /// Checks the newest files' footers; answers the last record that a file stands for. A damaged file stands for
+    /// nothing, so that the intake log gives its records again where it still has them; a newer one does.
+    fn check_newest(&self) -> Seq {
+        let newest: Vec<Arc<LogFile>> = self.read_state().files.iter().rev().take(CHECKED_AT_START).cloned().collect();
+        let mut stored = Seq::default();
+        for file in newest {
+            let checked = Footer::load(&*self.io, &file);
+            if let Err(error) = &checked {
+                self.set_aside(&file, error);
+            }
+            if matches!(checked, Ok(_) | Err(LakeError::Newer { .. })) {
+                stored = stored.max(file.name.last);
+            }
+        }
+        self.read_state().files.iter().map(|file| file.name.last).max().unwrap_or_default().max(stored)
+    }
+
+    fn begin(&self, stored: Seq, report: &mut OpenReport) {
+        let mut state = self.write_state();
+        state.stored = stored;
+        state.buffer = Buffer { seen: stored, ..Buffer::default() };
+        report.cursor = stored;
+        report.files = state.files.len();
+        report.rows = state.files.iter().map(|file| file.name.rows).sum();
+        report.bytes = state.files.iter().map(|file| file.bytes).sum();
+        report.problems.clone_from(&state.problems);
+    }
+}

@@ -1,0 +1,229 @@
+//! Upkeep: writing the buffer, merging, retention.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+use wk_store::io::{Io, read_all, write_whole};
+use wk_types::{Seq, UtcMs};
+
+use super::{Inner, Lake, Maintained, Upkeep, lock};
+use crate::error::LakeError;
+use crate::file::LogFile;
+use crate::merge::{Mergeable, choose, merge};
+use crate::name::FileName;
+use crate::retention::{Aged, expired};
+use crate::row::Row;
+use crate::write::{Encoded, Encoder};
+
+/// Merges in one round of upkeep, so that a round has a bound.
+const MERGES_MAX: usize = 4;
+const DAY_MS: i64 = 86_400_000;
+/// Where a time believed is kept while the clock is not.
+const HELD_CLOCK_FILE: &str = "clock.held";
+const HELD_CLOCK_BYTES_MAX: u64 = 1_024;
+
+impl Lake {
+    /// Writes the buffer to a file where it is full or old, merges small files, and deletes old ones.
+    ///
+    /// # Errors
+    /// What cannot be written or removed; the rest of the upkeep is done all the same, and the next round tries again.
+    pub fn maintain(&self, now: UtcMs) -> Result<Maintained, LakeError> {
+        let inner = &*self.0;
+        let mut upkeep = lock(&inner.upkeep);
+        let mut done = Maintained::default();
+        let mut results = Vec::new();
+        if inner.is_flush_due(now) {
+            results.push(inner.flush().map(|rows| done.rows_written = rows));
+        }
+        results.push(inner.merge_small(&mut upkeep, now).map(|files| done.files_merged = files));
+        results.push(inner.expire(&mut upkeep, now, &mut done));
+        results.push(inner.remove_leaving(&mut upkeep));
+        results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        Ok(done)
+    }
+
+    /// Writes the buffer to a file.
+    ///
+    /// # Errors
+    /// What cannot be written; the buffer is then kept.
+    pub fn flush(&self) -> Result<(), LakeError> {
+        let _upkeep = lock(&self.0.upkeep);
+        self.0.flush().map(|_| ())
+    }
+
+    /// Believes the clock as it is, so that deletion by age goes on after a jump: for a person, or for a clock that
+    /// has been synchronised.
+    pub fn confirm_clock(&self) {
+        lock(&self.0.upkeep).clock.confirm();
+        self.0.write_state().is_age_paused = false;
+    }
+}
+
+impl Inner {
+    fn is_flush_due(&self, now: UtcMs) -> bool {
+        let oldest = self.read_state().buffer.oldest();
+        // A clock that went back makes an age negative; such a buffer is written as well.
+        self.is_buffer_full() || oldest.is_some_and(|time| now.since(time).0.abs_diff(0) >= self.flush_after_ms())
+    }
+
+    fn flush_after_ms(&self) -> u64 {
+        self.options.flush_after.0.max(0).unsigned_abs()
+    }
+
+    /// Writes the buffer to a file; the caller holds the upkeep lock.
+    fn flush(&self) -> Result<u64, LakeError> {
+        let (rows, received, first, last) = {
+            let state = self.read_state();
+            let Some(received) = state.buffer.newest() else { return Ok(0) };
+            (state.buffer.rows.clone(), received, state.stored.next(), state.buffer.seen)
+        };
+        let count = rows.len();
+        let vessel = self.options.vessel.as_ref().map(|vessel| vessel.as_str());
+        let Some(encoded) = encode(rows, vessel)? else { return Ok(0) };
+        let file = self.store(encoded, received, first, last)?;
+        let mut state = self.write_state();
+        state.files.push(file);
+        state.buffer.forget(count);
+        state.stored = last;
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        Ok(count as u64)
+    }
+
+    /// Puts an encoded file on disk under the name that describes it.
+    fn store(&self, encoded: Encoded, received: UtcMs, first: Seq, last: Seq) -> Result<Arc<LogFile>, LakeError> {
+        let Encoded { bytes, from, to, rows, check } = encoded;
+        let name = FileName { received, first, last, from, to, rows, check };
+        let path = self.dir.join(name.to_string());
+        write_whole(&*self.io, &path, &bytes)
+            .map_err(|source| LakeError::WriteFile { name: name.to_string(), source })?;
+        // The name on disk has what the name can say; a strange time of receipt is clamped there.
+        let name = name.to_string().parse().unwrap_or(name);
+        Ok(Arc::new(LogFile { name, path, bytes: bytes.len() as u64 }))
+    }
+
+    fn merge_small(&self, upkeep: &mut Upkeep, now: UtcMs) -> Result<usize, LakeError> {
+        let today = now.0.div_euclid(DAY_MS);
+        let mut merged = 0;
+        for _ in 0..MERGES_MAX {
+            let files = self.read_state().files.clone();
+            let sizes: Vec<Mergeable> = files.iter().map(|file| Mergeable::of(file)).collect();
+            let Some(run) = choose(&sizes, today) else { break };
+            merged += self.merge_run(upkeep, &files[run])?;
+        }
+        self.counters.files_merged.fetch_add(merged as u64, Ordering::Relaxed);
+        Ok(merged)
+    }
+
+    fn merge_run(&self, upkeep: &mut Upkeep, run: &[Arc<LogFile>]) -> Result<usize, LakeError> {
+        let vessel = self.options.vessel.as_ref().map(|vessel| vessel.as_str());
+        let encoded = match merge(&*self.io, run, vessel) {
+            Ok(Some(encoded)) => encoded,
+            Ok(None) => return Ok(0),
+            Err((Some(file), error @ (LakeError::Damaged { .. } | LakeError::Newer { .. }))) => {
+                self.set_aside(&file, &error);
+                return Ok(0);
+            }
+            Err((_, error)) => return Err(error),
+        };
+        let (Some(oldest), Some(newest)) = (run.first(), run.last()) else { return Ok(0) };
+        let received = run.iter().map(|file| file.name.received).max().unwrap_or(newest.name.received);
+        let file = self.store(encoded, received, oldest.name.first, newest.name.last)?;
+        let mut state = self.write_state();
+        // A query may have found an input damaged meanwhile; the merged file has its rows nevertheless.
+        state.files.retain(|file| !run.iter().any(|input| input.name == file.name));
+        let position = state.files.partition_point(|other| other.name.first < file.name.first);
+        state.files.insert(position, file);
+        drop(state);
+        upkeep.leaving.extend(run.iter().cloned());
+        Ok(run.len())
+    }
+
+    fn expire(&self, upkeep: &mut Upkeep, now: UtcMs, done: &mut Maintained) -> Result<(), LakeError> {
+        let was_held = upkeep.clock.held_at().is_some();
+        let believed = upkeep.clock.observe(now, (self.options.monotonic)());
+        done.is_age_paused = believed.is_none();
+        let mut state = self.write_state();
+        state.is_age_paused = done.is_age_paused;
+        let aged: Vec<Aged> =
+            state.files.iter().map(|file| Aged { received: file.name.received, bytes: file.bytes }).collect();
+        let count = expired(&aged, believed.map(|now| now - self.options.age_max), self.options.bytes_max);
+        let gone: Vec<Arc<LogFile>> = state.files.drain(..count).collect();
+        drop(state);
+        done.files_deleted = gone.len();
+        done.rows_deleted = gone.iter().map(|file| file.name.rows).sum();
+        self.counters.files_deleted.fetch_add(gone.len() as u64, Ordering::Relaxed);
+        upkeep.leaving.extend(gone);
+        self.keep_held_clock(upkeep.clock.held_at(), was_held)
+    }
+
+    /// Keeps the time believed over a restart, so that rows received under a wrong clock do not vouch for it.
+    fn keep_held_clock(&self, held: Option<UtcMs>, was_held: bool) -> Result<(), LakeError> {
+        let path = self.dir.join(HELD_CLOCK_FILE);
+        let kept = match held {
+            Some(_) if was_held => Ok(()),
+            Some(believed) => {
+                tracing::warn!(%believed, "clock jumped ahead; logs are not deleted by age until it is confirmed");
+                let held = HeldClock { format: crate::FORMAT, believed };
+                let text = serde_json::to_vec(&held).expect("two numbers are always JSON");
+                write_whole(&*self.io, &path, &text)
+            }
+            None => match self.io.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        kept.map_err(|source| LakeError::WriteFile { name: HELD_CLOCK_FILE.to_owned(), source })
+    }
+
+    /// Removes the files that no query reads any more.
+    fn remove_leaving(&self, upkeep: &mut Upkeep) -> Result<(), LakeError> {
+        let mut first_error = None;
+        let mut is_changed = false;
+        upkeep.leaving.retain(|file| {
+            if Arc::strong_count(file) > 1 {
+                return true;
+            }
+            lock(&self.footers).remove(&file.name);
+            match self.io.remove(&file.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    first_error.get_or_insert(LakeError::WriteFile { name: file.name.to_string(), source: error });
+                    true
+                }
+                _ => {
+                    is_changed = true;
+                    false
+                }
+            }
+        });
+        if is_changed {
+            let folder = |source| LakeError::Folder { path: self.dir.clone(), source };
+            self.io.sync_dir(&self.dir).map_err(folder)?;
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+fn encode(mut rows: Vec<Arc<Row>>, vessel: Option<&str>) -> Result<Option<Encoded>, LakeError> {
+    rows.sort_by(|a, b| a.order(b));
+    let mut encoder = Encoder::new(vessel)?;
+    for row in rows {
+        encoder.push(row)?;
+    }
+    encoder.finish()
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HeldClock {
+    format: u32,
+    believed: UtcMs,
+}
+
+/// The time believed when the clock was last in doubt; `None` where it was not.
+pub(super) fn read_held_clock(io: &dyn Io, dir: &Path) -> Option<UtcMs> {
+    let bytes = read_all(io, &dir.join(HELD_CLOCK_FILE), HELD_CLOCK_BYTES_MAX).ok()?;
+    let held: HeldClock = serde_json::from_slice(&bytes).ok()?;
+    Some(held.believed)
+}

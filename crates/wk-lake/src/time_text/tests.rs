@@ -1,0 +1,45 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn users_forms_of_a_time_mean_the_same_instant() {
+    let wanted: UtcMs = "2026-11-24T02:14:00Z".parse().unwrap();
+    let forms = ["2026-11-24T02:14:00Z", "2026-11-24 02:14:00", "2026-11-24 02:14", "2026-11-24T04:14:00.000+02:00"];
+    for form in forms {
+        assert_eq!(parse(form), Some(Instant { floor: wanted, ceil: wanted }), "{form}");
+    }
+    assert_eq!(parse("2026-11-24").unwrap().floor, "2026-11-24T00:00:00Z".parse().unwrap());
+    assert_eq!(parse("yesterday"), None);
+}
+
+#[test]
+fn times_between_milliseconds_have_both_neighbours() {
+    let instant = parse("1970-01-01 00:00:01.0005").unwrap();
+    assert_eq!((instant.floor, instant.ceil), (UtcMs(1_000), UtcMs(1_001)));
+}
+
+#[test]
+fn numbers_are_seconds_until_they_are_too_large() {
+    assert_eq!(from_number(1_795_486_440.0).unwrap().floor, UtcMs(1_795_486_440_000));
+    assert_eq!(from_number(1_795_486_440_000.0).unwrap().floor, UtcMs(1_795_486_440_000));
+    assert_eq!(from_number(f64::NAN), None);
+}
+
+#[test]
+fn times_outside_the_calendar_are_bare_numbers() {
+    assert_eq!(format(UtcMs::MAX), i64::MAX.to_string());
+}
+
+proptest! {
+    #[test]
+    fn writing_agrees_with_jiff(ms in FOUR_DIGIT_YEARS) {
+        let expected = UtcMs(ms).to_string().replace('T', " ").replace('Z', "");
+        prop_assert_eq!(format(UtcMs(ms)), expected);
+    }
+
+    #[test]
+    fn what_is_written_is_read(ms in -62_135_596_800_000_i64..253_402_207_200_000) {
+        prop_assert_eq!(parse(&format(UtcMs(ms))).map(|instant| instant.floor), Some(UtcMs(ms)));
+    }
+}
