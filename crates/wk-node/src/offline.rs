@@ -94,7 +94,11 @@ fn catch_up(node: &Node) -> Result<(), NodeError> {
                         .append(record.seq, record.received, series)
                         .map_err(|source| NodeError::Store { store: "metric store", source: Box::new(source) })?;
                 }
-                RecordBody::Logs(logs) => node.lake.append(record.seq, record.received, logs),
+                RecordBody::Logs(logs) => {
+                    node.lake
+                        .append(record.seq, record.received, logs)
+                        .map_err(|source| NodeError::Store { store: "log store", source: Box::new(source) })?;
+                }
                 RecordBody::Tick | RecordBody::Command(_) => {}
             }
         }

@@ -1,12 +1,12 @@
 //! Questions: SQL and plain words.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use wk_lake::{SqlAnswer, SqlLimits};
+use wk_types::DurationMs;
 
 use crate::assist::NodeShip;
 use crate::http::auth::Viewer;
@@ -17,7 +17,7 @@ use crate::node::Node;
 /// Most rows answered.
 const ROWS_MAX: usize = 10_000;
 /// Longest time a query may take.
-const QUERY_MAX: Duration = Duration::from_secs(30);
+const QUERY_MAX: DurationMs = DurationMs::from_secs(30);
 
 /// A query in SQLite's dialect over `logs`, `incidents`, `signals` and `assets`.
 #[derive(Deserialize, utoipa::ToSchema)]

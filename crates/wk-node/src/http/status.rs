@@ -113,7 +113,7 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
             "duplicate": counts.duplicate, "future": counts.future, "over_limit": counts.over_limit,
         },
         "logs": {
-            "rows_buffered": lake.rows_buffered, "files": lake.files, "bytes": lake.bytes, "stored": counts.stored_logs,
+            "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": counts.stored_logs,
         },
         "engine": {
             "series": engine.series, "signals_open": engine.signals_open, "incidents_open": engine.incidents_open,

@@ -175,8 +175,8 @@ impl Reader for LogReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let logs = if let Body::Logs(logs) = &record.body { logs.as_slice() } else { &[] };
-            self.0.lake.append(record.seq, record.received, logs);
-            self.0.stages.stored_logs(logs.len());
+            let appended = self.0.lake.append(record.seq, record.received, logs)?;
+            self.0.stages.stored_logs(appended.stored);
         }
         Ok(())
     }
