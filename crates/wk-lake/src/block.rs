@@ -53,7 +53,9 @@ impl Column {
     fn field(self) -> Field {
         let names = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         match self {
-            Self::Time => Field::new(self.name(), DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false),
+            Self::Time => {
+                Field::new(self.name(), DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false)
+            }
             Self::Asset | Self::App | Self::Severity => Field::new(self.name(), names, false),
             Self::Message => Field::new(self.name(), DataType::Utf8, false),
             Self::Template | Self::Attributes => Field::new(self.name(), DataType::Utf8, true),
@@ -92,8 +94,7 @@ impl FromIterator<Column> for Columns {
     }
 }
 
-static SCHEMA: LazyLock<SchemaRef> =
-    LazyLock::new(|| Arc::new(Schema::new(Column::ALL.map(Column::field).to_vec())));
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(Column::ALL.map(Column::field).to_vec())));
 
 /// The Arrow schema of log files.
 pub(crate) fn schema() -> SchemaRef {
@@ -252,8 +253,6 @@ fn values(column: Column, array: &ArrayRef) -> Option<Values> {
             let keys = array.as_dictionary_opt::<Int32Type>()?;
             Values::Names(keys.clone(), keys.values().as_string_opt::<i32>()?.clone())
         }
-        Column::Message | Column::Template | Column::Attributes => {
-            Values::Texts(array.as_string_opt::<i32>()?.clone())
-        }
+        Column::Message | Column::Template | Column::Attributes => Values::Texts(array.as_string_opt::<i32>()?.clone()),
     })
 }

@@ -94,9 +94,11 @@ impl Footer {
             return Err(file.damaged("its footer does not match its name"));
         }
         let encoded = &footer[..footer.len() - FOOTER_TAIL_BYTES];
-        let metadata = ParquetMetaDataReader::decode_metadata(encoded).map_err(|error| file.damaged(error.to_string()))?;
+        let metadata =
+            ParquetMetaDataReader::decode_metadata(encoded).map_err(|error| file.damaged(error.to_string()))?;
         let index = read_index(file, &metadata)?;
-        let groups = summaries(&metadata, &index).ok_or_else(|| file.damaged("its index does not fit its row groups"))?;
+        let groups =
+            summaries(&metadata, &index).ok_or_else(|| file.damaged("its index does not fit its row groups"))?;
         let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             .map_err(|error| file.damaged(error.to_string()))?;
         Ok(Self { arrow, index, groups })

@@ -199,6 +199,8 @@ struct State {
 #[derive(Debug)]
 struct Upkeep {
     clock: RetentionClock,
+    /// Whether the time believed is kept in a file, since the clock is not.
+    is_hold_kept: bool,
     /// Files that no longer count but may still be read by a query; removed once none does.
     leaving: Vec<Arc<LogFile>>,
 }
@@ -316,8 +318,7 @@ impl Inner {
 
     fn is_buffer_full(&self) -> bool {
         let state = self.read_state();
-        state.buffer.rows.len() >= self.options.buffer_rows_max
-            || state.buffer.bytes >= self.options.buffer_bytes_max
+        state.buffer.rows.len() >= self.options.buffer_rows_max || state.buffer.bytes >= self.options.buffer_bytes_max
     }
 
     fn read_state(&self) -> RwLockReadGuard<'_, State> {

@@ -136,7 +136,9 @@ impl Lake {
             }
             check_bins(&counts)?;
         }
-        let (Some(first), Some(last)) = (counts.keys().next(), counts.keys().next_back()) else { return Ok(Vec::new()) };
+        let (Some(first), Some(last)) = (counts.keys().next(), counts.keys().next_back()) else {
+            return Ok(Vec::new());
+        };
         let bins = (*first..=*last).map(|bin| Bin {
             start: UtcMs(bin.saturating_mul(step.0)),
             counts: counts.get(&bin).copied().unwrap_or_default(),

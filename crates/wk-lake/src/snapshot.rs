@@ -72,7 +72,11 @@ impl Snapshot {
     }
 
     /// Turns damage into `None` and sets the file aside, so that one bad file does not hide the others.
-    pub(crate) fn tolerate<T>(&self, file: &Arc<LogFile>, result: Result<T, LakeError>) -> Result<Option<T>, LakeError> {
+    pub(crate) fn tolerate<T>(
+        &self,
+        file: &Arc<LogFile>,
+        result: Result<T, LakeError>,
+    ) -> Result<Option<T>, LakeError> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error @ (LakeError::Damaged { .. } | LakeError::Newer { .. })) => {

@@ -141,8 +141,7 @@ impl Lake {
     /// What SQLite says of the statement, anything but a SELECT on these tables, or a bound that is passed.
     pub fn sql(&self, state_db: &Path, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
         let deadline = Deadline::after(limits.time_max);
-        let session =
-            Arc::new(Session { snapshot: Arc::new(self.snapshot()), deadline, failure: Mutex::new(None) });
+        let session = Arc::new(Session { snapshot: Arc::new(self.snapshot()), deadline, failure: Mutex::new(None) });
         let connection = connect(&session).map_err(LakeError::Sqlite)?;
         let guard = restrict(&connection, deadline, STEPS_PER_LOOK);
         let explain = |error| session.explain(&error, &guard);
@@ -200,8 +199,7 @@ fn copy(state_db: &Path, to: &Connection, table: &Copied, deadline: &Deadline) -
     let width = select.column_count();
     let places = vec!["?"; width].join(", ");
     to.execute_batch("BEGIN").map_err(LakeError::Sqlite)?;
-    let mut insert =
-        to.prepare(&format!("INSERT INTO {} VALUES ({places})", table.name)).map_err(LakeError::Sqlite)?;
+    let mut insert = to.prepare(&format!("INSERT INTO {} VALUES ({places})", table.name)).map_err(LakeError::Sqlite)?;
     let mut rows = select.query([]).map_err(state)?;
     let mut copied = 0;
     while let Some(row) = rows.next().map_err(state)? {

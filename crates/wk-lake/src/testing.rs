@@ -53,7 +53,13 @@ pub(crate) fn log(time: UtcMs, asset: &str, app: &str, severity: Severity, messa
 pub(crate) fn line(number: i64) -> LogRecord {
     let severity = Severity::ALL[(number % 4).unsigned_abs() as usize];
     let (asset, app) = (format!("host-{}", number % 3), format!("app-{}", number % 5));
-    log(DAY + DurationMs::from_secs(number), &asset, &app, severity, &format!("request {number} took {} ms", number * 7))
+    log(
+        DAY + DurationMs::from_secs(number),
+        &asset,
+        &app,
+        severity,
+        &format!("request {number} took {} ms", number * 7),
+    )
 }
 
 /// Appends lines `range`, each as its own record whose seq is the number and 1.
@@ -64,8 +70,10 @@ pub(crate) fn fill(lake: &Lake, range: std::ops::Range<i64>) {
 }
 
 pub(crate) fn files(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }

@@ -76,8 +76,7 @@ impl FilterBuilder {
 
 /// Tells whether a message with this text may have been added. `text` is in lower case (ASCII).
 pub(crate) fn may_hold_text(filter: &[u8], text: &[u8]) -> bool {
-    text.windows(RUN_BYTES)
-        .all(|window| has(filter, mix(window.iter().fold(0, |run, byte| shift(run, *byte)))))
+    text.windows(RUN_BYTES).all(|window| has(filter, mix(window.iter().fold(0, |run, byte| shift(run, *byte)))))
 }
 
 /// Tells whether this asset or app may have been added.
@@ -115,7 +114,8 @@ fn set(filter: &mut [u8], hash: u64) {
 
 /// A filter of an impossible size says "perhaps" to everything.
 fn has(filter: &[u8], hash: u64) -> bool {
-    !filter.len().is_power_of_two() || places(filter, hash).into_iter().all(|place| filter[place / 8] >> (place % 8) & 1 == 1)
+    !filter.len().is_power_of_two()
+        || places(filter, hash).into_iter().all(|place| filter[place / 8] >> (place % 8) & 1 == 1)
 }
 
 #[cfg(test)]

@@ -164,8 +164,11 @@ pub(crate) fn footer_of(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
-    let sorting = [Column::App, Column::Asset, Column::Time, Column::Seq]
-        .map(|column| SortingColumn { column_idx: column as i32, descending: false, nulls_first: false });
+    let sorting = [Column::App, Column::Asset, Column::Time, Column::Seq].map(|column| SortingColumn {
+        column_idx: column as i32,
+        descending: false,
+        nulls_first: false,
+    });
     let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(LakeError::Encode)?;
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("watchkeeper {}", env!("CARGO_PKG_VERSION")))

@@ -11,7 +11,6 @@ use wk_types::Seq;
 
 use super::upkeep::read_held_clock;
 use super::{Counters, DAMAGED_SUFFIX, Inner, Lake, LakeOptions, OpenReport, State, Upkeep};
-use crate::buffer::Buffer;
 use crate::error::LakeError;
 use crate::file::{Footer, LogFile};
 use crate::name::EXTENSION;
@@ -46,13 +45,18 @@ impl Lake {
             }
         }
         files.sort_by_key(|file| (file.name.first, std::cmp::Reverse(file.name.last)));
-        let believed = read_held_clock(&*io, dir).or_else(|| files.iter().map(|file| file.name.received).max());
+        let held = read_held_clock(&*io, dir);
+        let believed = held.or_else(|| files.iter().map(|file| file.name.received).max());
         let inner = Inner {
             io,
             dir: dir.to_owned(),
             options,
             state: RwLock::new(State { files, ..State::default() }),
-            upkeep: Mutex::new(Upkeep { clock: RetentionClock::new(believed), leaving: Vec::new() }),
+            upkeep: Mutex::new(Upkeep {
+                clock: RetentionClock::new(believed),
+                is_hold_kept: held.is_some(),
+                leaving: Vec::new(),
+            }),
             footers: Mutex::new(HashMap::new()),
             footer_uses: AtomicU64::new(0),
             counters: Counters::default(),
@@ -110,7 +114,7 @@ impl Inner {
     fn begin(&self, stored: Seq, report: &mut OpenReport) {
         let mut state = self.write_state();
         state.stored = stored;
-        state.buffer = Buffer { seen: stored, ..Buffer::default() };
+        state.buffer.seen = stored;
         report.cursor = stored;
         report.files = state.files.len();
         report.rows = state.files.iter().map(|file| file.name.rows).sum();

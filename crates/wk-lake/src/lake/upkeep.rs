@@ -142,7 +142,6 @@ impl Inner {
     }
 
     fn expire(&self, upkeep: &mut Upkeep, now: UtcMs, done: &mut Maintained) -> Result<(), LakeError> {
-        let was_held = upkeep.clock.held_at().is_some();
         let believed = upkeep.clock.observe(now, (self.options.monotonic)());
         done.is_age_paused = believed.is_none();
         let mut state = self.write_state();
@@ -156,26 +155,28 @@ impl Inner {
         done.rows_deleted = gone.iter().map(|file| file.name.rows).sum();
         self.counters.files_deleted.fetch_add(gone.len() as u64, Ordering::Relaxed);
         upkeep.leaving.extend(gone);
-        self.keep_held_clock(upkeep.clock.held_at(), was_held)
+        self.keep_held_clock(upkeep)
     }
 
     /// Keeps the time believed over a restart, so that rows received under a wrong clock do not vouch for it.
-    fn keep_held_clock(&self, held: Option<UtcMs>, was_held: bool) -> Result<(), LakeError> {
+    fn keep_held_clock(&self, upkeep: &mut Upkeep) -> Result<(), LakeError> {
         let path = self.dir.join(HELD_CLOCK_FILE);
-        let kept = match held {
-            Some(_) if was_held => Ok(()),
-            Some(believed) => {
+        let kept = match upkeep.clock.held_at() {
+            Some(believed) if !upkeep.is_hold_kept => {
                 tracing::warn!(%believed, "clock jumped ahead; logs are not deleted by age until it is confirmed");
                 let held = HeldClock { format: crate::FORMAT, believed };
                 let text = serde_json::to_vec(&held).expect("two numbers are always JSON");
                 write_whole(&*self.io, &path, &text)
             }
-            None => match self.io.remove(&path) {
+            None if upkeep.is_hold_kept => match self.io.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
+            _ => return Ok(()),
         };
-        kept.map_err(|source| LakeError::WriteFile { name: HELD_CLOCK_FILE.to_owned(), source })
+        kept.map_err(|source| LakeError::WriteFile { name: HELD_CLOCK_FILE.to_owned(), source })?;
+        upkeep.is_hold_kept = !upkeep.is_hold_kept;
+        Ok(())
     }
 
     /// Removes the files that no query reads any more.

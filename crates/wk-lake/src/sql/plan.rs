@@ -136,7 +136,11 @@ fn order(info: &IndexInfo) -> i32 {
     let mut terms = info.order_bys();
     match (terms.next(), terms.next()) {
         (Some(term), None) if term.column() == Column::Time as i32 && info.distinct() == DistinctMode::Ordered => {
-            if term.is_order_by_desc() { NEWEST_FIRST } else { OLDEST_FIRST }
+            if term.is_order_by_desc() {
+                NEWEST_FIRST
+            } else {
+                OLDEST_FIRST
+            }
         }
         _ => 0,
     }

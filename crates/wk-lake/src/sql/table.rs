@@ -35,11 +35,7 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
     type Aux = Arc<Session>;
     type Cursor = LogCursor<'vtab>;
 
-    fn connect(
-        db: &mut VTabConnection,
-        aux: Option<&Self::Aux>,
-        _args: &[&[u8]],
-    ) -> rusqlite::Result<(String, Self)> {
+    fn connect(db: &mut VTabConnection, aux: Option<&Self::Aux>, _args: &[&[u8]]) -> rusqlite::Result<(String, Self)> {
         db.config(VTabConfig::Innocuous)?;
         let session = aux.ok_or_else(|| rusqlite::Error::ModuleError("logs has no session".to_owned()))?;
         let columns: Vec<String> = LOG_COLUMNS.split(", ").map(|name| format!("{name} TEXT")).collect();
@@ -94,7 +90,8 @@ impl LogCursor<'_> {
                 let limit = request.limit.unwrap_or(usize::MAX).min(SORTED_ROWS_MAX + 1);
                 let places = snapshot.top(&request.predicate, limit, is_newest_first, &deadline)?;
                 if places.len() > SORTED_ROWS_MAX {
-                    let what = format!("more than {SORTED_ROWS_MAX} rows to sort; take a smaller LIMIT or a shorter time");
+                    let what =
+                        format!("more than {SORTED_ROWS_MAX} rows to sort; take a smaller LIMIT or a shorter time");
                     return Err(LakeError::TooLarge { what });
                 }
                 Feed::Sorted(places.into_iter())
