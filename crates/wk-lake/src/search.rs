@@ -13,7 +13,7 @@ use crate::lake::Lake;
 use crate::pattern::Pattern;
 use crate::predicate::{Predicate, Severities};
 use crate::row::{LogRow, Row};
-use crate::snapshot::{Deadline, Opened, Scan, Snapshot};
+use crate::snapshot::{Deadline, Opened, Scan, Snapshot, rowid_base};
 
 /// Rows answered at once at most.
 pub(crate) const SEARCH_ROWS_MAX: usize = 10_000;
@@ -114,7 +114,7 @@ impl Lake {
         }
         let snapshot = self.snapshot();
         let places = snapshot.top(&query.predicate()?, query.limit, query.newest_first, &Deadline::NONE)?;
-        Ok(snapshot.fetch(&places)?.iter().map(|row| row.to_log_row()).collect())
+        Ok(snapshot.fetch(&places)?.iter().map(|(_, row)| row.to_log_row()).collect())
     }
 
     /// Counts wanted rows by severity per `step`, from the first step with a row to the last; the limit and the order
@@ -129,7 +129,7 @@ impl Lake {
         let columns = [Column::Time, Column::Severity].into_iter().collect();
         let mut scan = Scan::new(Arc::new(self.snapshot()), query.predicate()?, columns, Deadline::NONE);
         let mut counts: BTreeMap<i64, [u64; 4]> = BTreeMap::new();
-        while let Some(block) = scan.next_block()? {
+        while let Some((block, _)) = scan.next_block()? {
             for row in 0..block.rows() {
                 let bin = block.time(row).0.div_euclid(step.0);
                 counts.entry(bin).or_default()[block.severity(row) as usize] += 1;
@@ -154,7 +154,7 @@ impl Lake {
         let columns = Columns::default().with(field.column());
         let mut scan = Scan::new(Arc::new(self.snapshot()), query.predicate()?, columns, Deadline::NONE);
         let mut counts: HashMap<String, u64> = HashMap::new();
-        while let Some(block) = scan.next_block()? {
+        while let Some((block, _)) = scan.next_block()? {
             for value in (0..block.rows()).filter_map(|row| block.text(field.column(), row)) {
                 match counts.get_mut(value) {
                     Some(count) => *count += 1,
@@ -192,6 +192,16 @@ pub(crate) struct Place {
     file: Option<usize>,
     group: usize,
     position: u32,
+}
+
+impl Place {
+    /// The row's number within its snapshot.
+    pub(crate) fn rowid(&self) -> i64 {
+        match self.file {
+            Some(file) => rowid_base(file + 1, self.group) + i64::from(self.position),
+            None => rowid_base(0, 0) + i64::from(self.position),
+        }
+    }
 }
 
 /// Reverses the order of numbers where the oldest come first.
@@ -320,7 +330,7 @@ impl Snapshot {
     }
 
     /// The rows at these places, in this order; those of a file found damaged meanwhile are left out.
-    pub(crate) fn fetch(&self, places: &[Place]) -> Result<Vec<Arc<Row>>, LakeError> {
+    pub(crate) fn fetch<'a>(&self, places: &'a [Place]) -> Result<Vec<(&'a Place, Arc<Row>)>, LakeError> {
         let mut rows: Vec<Option<Arc<Row>>> = vec![None; places.len()];
         let mut by_group: BTreeMap<(usize, usize), Vec<(u32, usize)>> = BTreeMap::new();
         for (answer, place) in places.iter().enumerate() {
@@ -340,7 +350,7 @@ impl Snapshot {
                 rows[answer] = Some(Arc::new(block.row(row)));
             }
         }
-        Ok(rows.into_iter().flatten().collect())
+        Ok(places.iter().zip(rows).filter_map(|(place, row)| Some((place, row?))).collect())
     }
 }
 

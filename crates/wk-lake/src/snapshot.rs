@@ -110,36 +110,41 @@ impl Scan {
         Self { snapshot, predicate, columns, deadline, buffer_position: 0, file: 0, opened: None, group: 0 }
     }
 
-    /// The next block, never an empty one; `None` at the end.
-    pub(crate) fn next_block(&mut self) -> Result<Option<Block>, LakeError> {
+    /// The next block with its rows' numbers, never an empty one; `None` at the end.
+    pub(crate) fn next_block(&mut self) -> Result<Option<(Block, Rowids)>, LakeError> {
         while self.buffer_position < self.snapshot.buffered.len() {
             self.deadline.check()?;
-            let block = self.buffer_block();
+            let (block, rowids) = self.buffer_block();
             if block.rows() > 0 {
-                return Ok(Some(block));
+                return Ok(Some((block, rowids)));
             }
         }
         while self.file < self.snapshot.files.len() {
             self.deadline.check()?;
-            if let Some(block) = self.group_block()?
+            if let Some((block, rowids)) = self.group_block()?
                 && block.rows() > 0
             {
-                return Ok(Some(block));
+                return Ok(Some((block, rowids)));
             }
         }
         Ok(None)
     }
 
-    fn buffer_block(&mut self) -> Block {
-        let end = (self.buffer_position + BUFFER_BLOCK_ROWS).min(self.snapshot.buffered.len());
-        let rows = &self.snapshot.buffered[self.buffer_position..end];
+    fn buffer_block(&mut self) -> (Block, Rowids) {
+        let start = self.buffer_position;
+        let end = (start + BUFFER_BLOCK_ROWS).min(self.snapshot.buffered.len());
         self.buffer_position = end;
+        let rows = &self.snapshot.buffered[start..end];
         let mut scratch = String::new();
-        Block::from_rows(rows.iter().map(AsRef::as_ref).filter(|row| self.predicate.matches_row(row, &mut scratch)))
+        let positions: Vec<u32> = (0..rows.len() as u32)
+            .filter(|position| self.predicate.matches_row(&rows[*position as usize], &mut scratch))
+            .collect();
+        let block = Block::from_rows(positions.iter().map(|position| &*rows[*position as usize]));
+        (block, Rowids::At(rowid_base(0, 0) + start as i64, positions))
     }
 
     /// Reads the next row group, or steps to the next file.
-    fn group_block(&mut self) -> Result<Option<Block>, LakeError> {
+    fn group_block(&mut self) -> Result<Option<(Block, Rowids)>, LakeError> {
         let file = Arc::clone(&self.snapshot.files[self.file]);
         if self.opened.is_none() && self.predicate.may_match_file(&file.name) {
             self.opened = self.snapshot.open(&file)?;
@@ -151,16 +156,54 @@ impl Scan {
             return Ok(None);
         };
         let reader = opened.group(&file, self.group);
+        let base = rowid_base(self.file + 1, self.group);
         self.group += 1;
         let block = read_wanted(&reader, &self.predicate, self.columns);
-        self.snapshot.tolerate(&file, block)
+        let block = self.snapshot.tolerate(&file, block)?;
+        Ok(block.map(|(block, positions)| (block, Rowids::At(base, positions))))
     }
 }
 
-fn read_wanted(reader: &GroupReader<'_>, predicate: &Predicate, columns: Columns) -> Result<Block, LakeError> {
+/// Reads the wanted rows of a group, and their positions.
+fn read_wanted(
+    reader: &GroupReader<'_>,
+    predicate: &Predicate,
+    columns: Columns,
+) -> Result<(Block, Vec<u32>), LakeError> {
     if !reader.may_match(predicate)? {
-        return Ok(Block::bare(0));
+        return Ok(Default::default());
     }
     let positions = reader.positions(predicate)?;
-    if positions.is_empty() { Ok(Block::bare(0)) } else { reader.block(columns, Some(&positions)) }
+    let block = if positions.is_empty() { Block::bare(0) } else { reader.block(columns, Some(&positions))? };
+    Ok((block, positions))
+}
+
+/// The numbers of rows, by which SQLite knows a row again that it meets twice.
+#[derive(Debug)]
+pub(crate) enum Rowids {
+    /// A base and the rows' positions from there.
+    At(i64, Vec<u32>),
+    /// Each row's own.
+    Each(Vec<i64>),
+}
+
+impl Default for Rowids {
+    fn default() -> Self {
+        Self::Each(Vec::new())
+    }
+}
+
+impl Rowids {
+    /// The number of the row at a place in its block.
+    pub(crate) fn of(&self, row: usize) -> i64 {
+        match self {
+            Self::At(base, positions) => base + positions.get(row).copied().map_or(0, i64::from),
+            Self::Each(numbers) => numbers.get(row).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// The number of the first row of a group; source 0 is the buffer, the others are files.
+pub(crate) const fn rowid_base(source: usize, group: usize) -> i64 {
+    (source as i64) << 40 | (group as i64) << 20
 }

@@ -24,6 +24,7 @@ use self::table::LogTable;
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::snapshot::{Deadline, Snapshot};
+use crate::time_text;
 
 /// Rows copied of one of the state database's views at most.
 const COPIED_ROWS_MAX: usize = 200_000;
@@ -85,6 +86,10 @@ pub(crate) const COPIED: [Copied; 3] = [
 
 /// The columns of `logs`.
 pub(crate) const LOG_COLUMNS: &str = "time, asset, app, severity, message, template, attributes";
+/// How columns of times compare: as instants, whatever the form, so that no answer depends on the plan.
+pub(crate) const TIME_COLLATION: &str = "INSTANT";
+/// The columns of times, in all tables.
+const TIME_COLUMNS: [&str; 7] = ["time", "opened", "acknowledged", "resolved", "started", "raised", "ended"];
 
 /// What a statement's parts share.
 #[derive(Debug)]
@@ -134,8 +139,8 @@ fn allowed_text() -> String {
 impl Lake {
     /// Answers one SELECT over `logs`, `incidents`, `signals` and `assets`.
     ///
-    /// Times are texts `YYYY-MM-DD HH:MM:SS.SSS` in UTC; `logs.time` is also compared rightly with RFC 3339 texts, with
-    /// dates, and with numbers of seconds since the epoch.
+    /// Times are texts `YYYY-MM-DD HH:MM:SS.SSS` in UTC; their columns also compare rightly with RFC 3339 texts, dates,
+    /// and numbers of seconds since the epoch.
     ///
     /// # Errors
     /// What SQLite says of the statement, anything but a SELECT on these tables, or a bound that is passed.
@@ -158,11 +163,22 @@ impl Lake {
     }
 }
 
+/// The declaration of columns given by their names.
+pub(crate) fn declared(columns: &str) -> String {
+    let declare = |name: &str| match TIME_COLUMNS.contains(&name) {
+        true => format!("{name} TEXT COLLATE {TIME_COLLATION}"),
+        false if name == "score" => format!("{name} REAL"),
+        false => format!("{name} TEXT"),
+    };
+    columns.split(", ").map(declare).collect::<Vec<_>>().join(", ")
+}
+
 fn connect(session: &Arc<Session>) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_in_memory()?;
+    connection.create_collation(TIME_COLLATION, time_text::compare)?;
     connection.create_module("logs", eponymous_only_module::<LogTable>(), Some(Arc::clone(session)))?;
     for table in COPIED {
-        connection.execute_batch(&format!("CREATE TABLE {} ({})", table.name, table.columns))?;
+        connection.execute_batch(&format!("CREATE TABLE {} ({})", table.name, declared(table.columns)))?;
     }
     guard::limit(&connection)?;
     Ok(connection)
@@ -180,8 +196,8 @@ fn prepare<'a>(
     if batch.next().map_err(explain)?.is_some() {
         return Err(LakeError::query(format!("the query has more than one statement; {}", allowed_text())));
     }
-    if !statement.readonly() {
-        return Err(LakeError::Denied { what: format!("writing is not allowed; {}", allowed_text()) });
+    if !statement.readonly() || statement.column_count() == 0 {
+        return Err(LakeError::Denied { what: format!("the statement reads nothing; {}", allowed_text()) });
     }
     if statement.parameter_count() > 0 {
         return Err(LakeError::query("the query has parameters; write the values into it"));

@@ -1,5 +1,7 @@
 //! Times as SQLite writes and users type them.
 
+use std::cmp::Ordering;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use wk_types::UtcMs;
@@ -8,6 +10,8 @@ const DAY_MS: i64 = 86_400_000;
 /// The instants whose year has four digits, 0000-01-01 to 9999-12-31.
 const FOUR_DIGIT_YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 const NANOS_PER_MS: i128 = 1_000_000;
+/// Numbers from here on have more than the eight digits of a date.
+const NUMBERS_FROM: f64 = 1e8;
 /// Numbers from here on are milliseconds since the epoch, smaller ones seconds (up to the year 5138).
 const MILLISECONDS_FROM: f64 = 1e11;
 
@@ -28,9 +32,18 @@ impl Instant {
     }
 }
 
-/// Reads RFC 3339, or SQLite's own forms in UTC: a date, with or without a time of day.
+/// Reads RFC 3339, SQLite's own forms in UTC (a date, with or without a time of day), or a number of seconds since the
+/// epoch, of milliseconds where it is too large for seconds. Eight digits are a date.
 pub(crate) fn parse(text: &str) -> Option<Instant> {
     let text = text.trim();
+    match text.parse::<f64>() {
+        Ok(number) if number.abs() >= NUMBERS_FROM => from_number(number),
+        Ok(number) => parse_date(text).or_else(|| from_number(number)),
+        Err(_) => parse_date(text),
+    }
+}
+
+fn parse_date(text: &str) -> Option<Instant> {
     let timestamp = match text.parse::<jiff::Timestamp>() {
         Ok(timestamp) => timestamp,
         Err(_) => TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?,
@@ -38,10 +51,28 @@ pub(crate) fn parse(text: &str) -> Option<Instant> {
     Some(Instant::from_nanos(timestamp.as_nanosecond()))
 }
 
-/// Reads a number: seconds since the epoch, or milliseconds where it is too large for seconds.
-pub(crate) fn from_number(number: f64) -> Option<Instant> {
+fn from_number(number: f64) -> Option<Instant> {
     let ms = if number.abs() < MILLISECONDS_FROM { number * 1_000.0 } else { number };
     ms.is_finite().then(|| Instant { floor: UtcMs(ms.floor() as i64), ceil: UtcMs(ms.ceil() as i64) })
+}
+
+/// Compares two texts as times, so that all forms of one instant are equal; what is no time comes last.
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
+    if is_canonical(a) && is_canonical(b) {
+        return a.cmp(b);
+    }
+    match (parse(a), parse(b)) {
+        (Some(a), Some(b)) => (a.floor, a.ceil).cmp(&(b.floor, b.ceil)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}
+
+/// Tells whether the text has the form that [`format()`] gives, in which texts sort as times do.
+fn is_canonical(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 23 && bytes[4] == b'-' && bytes[10] == b' ' && bytes[19] == b'.' && !bytes[20..].contains(&b'-')
 }
 
 /// Writes `YYYY-MM-DD HH:MM:SS.SSS` in UTC; the bare number of milliseconds outside the years 0 to 9999.

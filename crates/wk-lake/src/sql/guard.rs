@@ -55,6 +55,12 @@ impl Guard {
     fn judge(&self, context: &AuthContext<'_>) -> Authorization {
         let refused = match context.action {
             AuthAction::Select | AuthAction::Recursive => None,
+            // A table of which no column is read comes by the name it has in the statement, which may be that of a
+            // common table expression.
+            AuthAction::Read { table_name, column_name: "" } if !is_internal(table_name) => {
+                self.note_table(table_name);
+                None
+            }
             AuthAction::Read { table_name, .. } => self.judge_table(table_name, context.database_name),
             AuthAction::Function { function_name } => REFUSED_FUNCTIONS
                 .iter()
@@ -67,16 +73,27 @@ impl Guard {
         Authorization::Deny
     }
 
+    /// Notes a table that needs copying; tells whether it is one.
+    fn note_table(&self, table: &str) -> bool {
+        let copied = COPIED.iter().find(|copied| copied.name.eq_ignore_ascii_case(table));
+        if let Some(copied) = copied {
+            self.seen().tables.insert(copied.name);
+        }
+        copied.is_some()
+    }
+
     /// Tells what to refuse, if anything.
     fn judge_table(&self, table: &str, database: Option<&str>) -> Option<String> {
-        let is_known = |name: &&str| name.eq_ignore_ascii_case(table);
-        if let Some(copied) = COPIED.iter().find(|copied| is_known(&copied.name)) {
-            self.seen().tables.insert(copied.name);
-            return None;
-        }
-        let is_ours = ["logs"].iter().chain(&HELPER_TABLES).any(is_known);
+        let is_ours = self.note_table(table)
+            || ["logs"].iter().chain(&HELPER_TABLES).any(|name| name.eq_ignore_ascii_case(table));
         (!is_ours || database.is_some_and(|name| name != "main")).then(|| format!("reading the table {table}"))
     }
+}
+
+/// Tells whether SQLite reserves the name for tables of its own.
+fn is_internal(table: &str) -> bool {
+    let has = |prefix: &str| table.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    has("sqlite_") || has("pragma_")
 }
 
 fn action_text(action: &AuthAction<'_>) -> String {

@@ -3,6 +3,7 @@
 use rusqlite::types::ValueRef;
 use rusqlite::vtab::{DistinctMode, Filters, IndexConstraintOp, IndexInfo};
 
+use super::TIME_COLLATION;
 use crate::block::{Column, Columns};
 use crate::error::LakeError;
 use crate::pattern::Pattern;
@@ -73,6 +74,16 @@ impl Condition {
         })
     }
 
+    /// The only way of comparing in which the condition can be taken.
+    const fn collation(self) -> Option<&'static str> {
+        match self {
+            Self::TimeIs | Self::TimeAfter | Self::TimeFrom | Self::TimeBefore | Self::TimeTo => Some(TIME_COLLATION),
+            Self::Asset | Self::App | Self::Severity => Some("BINARY"),
+            // LIKE folds case by itself.
+            Self::Like | Self::Limit | Self::Offset => None,
+        }
+    }
+
     const fn is_bound(self) -> bool {
         matches!(self, Self::Limit | Self::Offset)
     }
@@ -102,9 +113,11 @@ pub(crate) fn choose(info: &mut IndexInfo, rows: u64) {
     let mut are_all_taken = true;
     for (index, constraint) in info.constraints().enumerate() {
         let condition = Condition::of(constraint.column(), &constraint.operator());
-        let is_binary = condition.is_some_and(Condition::is_bound)
-            || info.collation(index).is_ok_and(|name| name.eq_ignore_ascii_case("BINARY"));
-        match condition.filter(|_| constraint.is_usable() && is_binary) {
+        let can_take = |condition: &Condition| {
+            let collation = condition.collation();
+            collation.is_none_or(|wanted| info.collation(index).is_ok_and(|name| name.eq_ignore_ascii_case(wanted)))
+        };
+        match condition.filter(|condition| constraint.is_usable() && can_take(condition)) {
             Some(condition) => taken.push((index, condition)),
             None => are_all_taken = false,
         }
@@ -237,19 +250,16 @@ impl Request {
 }
 
 fn instant(value: ValueRef<'_>) -> Result<Instant, LakeError> {
-    let read = match value {
-        ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(time_text::parse),
-        ValueRef::Integer(number) => time_text::from_number(number as f64),
-        ValueRef::Real(number) => time_text::from_number(number),
-        ValueRef::Null | ValueRef::Blob(_) => None,
+    let text = match value {
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        // As SQLite does where it compares a number with a column of texts.
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => format!("{number:?}"),
+        ValueRef::Null | ValueRef::Blob(_) => "a blob".to_owned(),
     };
-    read.ok_or_else(|| {
-        let shown = match value {
-            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            _ => "a number or blob".to_owned(),
-        };
+    time_text::parse(&text).ok_or_else(|| {
         LakeError::query(format!(
-            "could not read {shown:?} as a time to compare logs.time with; write 2026-11-24 02:14:00, \
+            "could not read {text:?} as a time to compare logs.time with; write 2026-11-24 02:14:00, \
              2026-11-24T02:14:00Z or datetime('now', '-1 hour')"
         ))
     })

@@ -10,11 +10,11 @@ use rusqlite::vtab::{
 };
 
 use super::plan::{self, Request};
-use super::{LOG_COLUMNS, Session};
+use super::{LOG_COLUMNS, Session, declared};
 use crate::block::{Block, Column};
 use crate::error::LakeError;
 use crate::search::Place;
-use crate::snapshot::Scan;
+use crate::snapshot::{Rowids, Scan};
 use crate::time_text;
 
 /// Rows sorted in one statement at most; a place takes some 50 bytes.
@@ -38,9 +38,8 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
     fn connect(db: &mut VTabConnection, aux: Option<&Self::Aux>, _args: &[&[u8]]) -> rusqlite::Result<(String, Self)> {
         db.config(VTabConfig::Innocuous)?;
         let session = aux.ok_or_else(|| rusqlite::Error::ModuleError("logs has no session".to_owned()))?;
-        let columns: Vec<String> = LOG_COLUMNS.split(", ").map(|name| format!("{name} TEXT")).collect();
         let table = Self { base: sqlite3_vtab::default(), session: Arc::clone(session) };
-        Ok((format!("CREATE TABLE x({})", columns.join(", ")), table))
+        Ok((format!("CREATE TABLE x({})", declared(LOG_COLUMNS)), table))
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<()> {
@@ -54,8 +53,8 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
             session: Arc::clone(&self.session),
             feed: Feed::Empty,
             block: Block::bare(0),
+            rowids: Rowids::default(),
             row: 0,
-            rowid: 0,
             table: PhantomData,
         })
     }
@@ -75,8 +74,8 @@ pub(crate) struct LogCursor<'vtab> {
     session: Arc<Session>,
     feed: Feed,
     block: Block,
+    rowids: Rowids,
     row: usize,
-    rowid: i64,
     table: PhantomData<&'vtab LogTable>,
 }
 
@@ -102,15 +101,16 @@ impl LogCursor<'_> {
 
     fn refill(&mut self) -> Result<(), LakeError> {
         self.row = 0;
-        self.block = match &mut self.feed {
-            Feed::Empty => Block::bare(0),
+        (self.block, self.rowids) = match &mut self.feed {
+            Feed::Empty => Default::default(),
             Feed::Scan(scan) => scan.next_block()?.unwrap_or_default(),
             Feed::Sorted(places) => loop {
                 self.session.deadline.check()?;
                 let next: Vec<Place> = places.by_ref().take(FETCHED_ROWS).collect();
-                let rows = self.session.snapshot.fetch(&next)?;
-                if !rows.is_empty() || next.is_empty() {
-                    break Block::from_rows(rows.iter().map(AsRef::as_ref));
+                let fetched = self.session.snapshot.fetch(&next)?;
+                if !fetched.is_empty() || next.is_empty() {
+                    let rowids = fetched.iter().map(|(place, _)| place.rowid()).collect();
+                    break (Block::from_rows(fetched.iter().map(|(_, row)| &**row)), Rowids::Each(rowids));
                 }
             },
         };
@@ -124,13 +124,11 @@ unsafe impl VTabCursor for LogCursor<'_> {
     fn filter(&mut self, number: c_int, letters: Option<&str>, values: &Filters<'_>) -> rusqlite::Result<()> {
         let started =
             Request::read(number, letters.unwrap_or_default(), values).and_then(|request| self.start(request));
-        self.rowid = 0;
         started.map_err(|error| self.session.fail(error))
     }
 
     fn next(&mut self) -> rusqlite::Result<()> {
         self.row += 1;
-        self.rowid += 1;
         if self.row < self.block.rows() {
             return Ok(());
         }
@@ -151,6 +149,6 @@ unsafe impl VTabCursor for LogCursor<'_> {
     }
 
     fn rowid(&self) -> rusqlite::Result<i64> {
-        Ok(self.rowid)
+        Ok(self.rowids.of(self.row))
     }
 }

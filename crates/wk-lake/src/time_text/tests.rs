@@ -21,9 +21,23 @@ fn times_between_milliseconds_have_both_neighbours() {
 
 #[test]
 fn numbers_are_seconds_until_they_are_too_large() {
-    assert_eq!(from_number(1_795_486_440.0).unwrap().floor, UtcMs(1_795_486_440_000));
-    assert_eq!(from_number(1_795_486_440_000.0).unwrap().floor, UtcMs(1_795_486_440_000));
-    assert_eq!(from_number(f64::NAN), None);
+    let wanted = Some(UtcMs(1_795_486_440_000));
+    assert_eq!(parse("1795486440").map(|instant| instant.floor), wanted);
+    assert_eq!(parse("1795486440000").map(|instant| instant.floor), wanted);
+    assert_eq!(parse("20261124").unwrap().floor, "2026-11-24T00:00:00Z".parse().unwrap(), "eight digits are a date");
+    assert_eq!(parse("0").unwrap().floor, UtcMs(0));
+    assert_eq!((parse("NaN"), parse("inf")), (None, None));
+}
+
+#[test]
+fn all_forms_of_one_instant_compare_as_equal() {
+    let forms = ["2026-11-24T02:14:00Z", "2026-11-24 02:14:00.000", "2026-11-24 02:14", "1795486440", "1795486440000"];
+    for (a, b) in forms.iter().flat_map(|a| forms.iter().map(move |b| (a, b))) {
+        assert_eq!(compare(a, b), Ordering::Equal, "{a} {b}");
+    }
+    assert_eq!(compare("2026-11-24T02:14:00Z", "2026-11-24 02:14:00.001"), Ordering::Less);
+    assert_eq!(compare("2026-11-24 02:14:00.0005", "2026-11-24 02:14:00.000"), Ordering::Greater);
+    assert_eq!(compare("never", "2026-11-24"), Ordering::Greater);
 }
 
 #[test]
@@ -36,6 +50,23 @@ proptest! {
     fn writing_agrees_with_jiff(ms in FOUR_DIGIT_YEARS) {
         let expected = UtcMs(ms).to_string().replace('T', " ").replace('Z', "");
         prop_assert_eq!(format(UtcMs(ms)), expected);
+    }
+
+    #[test]
+    fn comparing_is_a_total_order(texts in proptest::collection::vec(
+        prop_oneof![
+            (-5_i64..5).prop_map(|ms| format(UtcMs(ms))),
+            (-5_i64..5).prop_map(|ms| UtcMs(ms).to_string()),
+            prop::sample::select(vec!["0", "-0.001", "1970-01-01", "19700101", "x", "", "1970-01-01 00:00:00.0000001"])
+                .prop_map(str::to_owned),
+        ],
+        3,
+    )) {
+        let [a, b, c] = &texts[..] else { unreachable!("three were asked for") };
+        prop_assert_eq!(compare(a, b), compare(b, a).reverse());
+        if compare(a, b).is_le() && compare(b, c).is_le() {
+            prop_assert!(compare(a, c).is_le(), "{} {} {}", a, b, c);
+        }
     }
 
     #[test]

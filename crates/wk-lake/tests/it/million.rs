@@ -1,0 +1,135 @@
+//! Search times over a million made lines. Run alone: `cargo test --release -p wk-lake --test it million -- --ignored`.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use wk_lake::{Lake, LakeOptions, LogField, LogQuery, SqlLimits};
+use wk_types::{AssetId, DurationMs, LogRecord, Seq, Severity, UtcMs};
+
+use crate::{cpu_seconds, open, peak_mib};
+
+const START: UtcMs = UtcMs(1_795_478_400_000);
+const LINES: u64 = 1_000_000;
+const HOSTS: u64 = 257;
+const LINES_PER_SECOND: u64 = 58;
+
+/// A made line of one of twelve shapes, shapes and hosts drawn unevenly.
+fn made(number: u64) -> LogRecord {
+    let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let (host, shape, x) = ((draw % HOSTS).pow(2) / HOSTS, (draw >> 16) % 12, draw >> 32);
+    let (app, severity, message) = match shape {
+        0 | 1 => (
+            "sshd",
+            Severity::Info,
+            format!("Accepted publickey for crew{} from 10.4.{}.{} port {}", x % 40, x % 7, x % 250, x % 60_000),
+        ),
+        2 => (
+            "sshd",
+            Severity::Minor,
+            format!("Failed password for invalid user admin{} from 10.9.{}.7", x % 99, x % 250),
+        ),
+        3 | 4 => ("systemd", Severity::Info, format!("Started session {} of user deck{}.", x % 100_000, x % 12)),
+        5 => ("kernel", Severity::Major, format!("eth{}: link is down after {} ms", x % 4, x % 5_000)),
+        6 => ("kernel", Severity::Info, format!("usb {}-{}: new high-speed device number {}", x % 3, x % 8, x % 128)),
+        7 | 8 => (
+            "nginx",
+            Severity::Info,
+            format!("GET /charts/{:08x}.png 200 {} {:.3}", x as u32, x % 90_000, x as f64 % 7.0),
+        ),
+        9 => {
+            ("dhcpd", Severity::Info, format!("DHCPACK on 10.4.{}.{} to {:012x}", x % 7, x % 250, x & 0xffff_ffff_ffff))
+        }
+        10 => (
+            "modem",
+            Severity::Info,
+            format!("carrier SNR {}.{} dB azimuth {} elevation {}", x % 14, x % 10, x % 360, x % 90),
+        ),
+        _ => (
+            "smartd",
+            Severity::Minor,
+            format!("Device sd{}: temperature changed to {} C", char::from(b'a' + (x % 6) as u8), 30 + x % 30),
+        ),
+    };
+    let message = if number == LINES / 3 { "the needle: pump bearing 4711 seized".to_owned() } else { message };
+    LogRecord {
+        time: START + DurationMs((number * 1_000 / LINES_PER_SECOND) as i64),
+        asset: AssetId::from(format!("host-{host}")),
+        app: app.into(),
+        severity,
+        message: message.into(),
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn timed<T>(name: &str, mut run: impl FnMut() -> T) {
+    let best = (0..3).map(|_| {
+        let (start, before) = (Instant::now(), cpu_seconds());
+        run();
+        (start.elapsed().as_secs_f64() * 1e3, (cpu_seconds() - before) * 1e3)
+    });
+    let (wall, cpu) = best.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    println!("{name:<58} {wall:>8.1} ms ({cpu:.1} ms CPU)");
+}
+
+fn fill(lake: &Lake) {
+    let (mut writing, mut upkeep, before) = (0.0, 0.0, cpu_seconds());
+    for number in 0..LINES {
+        let record = made(number);
+        let start = cpu_seconds_every(number);
+        lake.append(Seq(number + 1), record.time, &[record.clone()]).unwrap();
+        writing += start.map_or(0.0, |start| cpu_seconds() - start);
+        if number % 17_400 == 0 {
+            let start = cpu_seconds();
+            lake.maintain(record.time).unwrap();
+            upkeep += cpu_seconds() - start;
+        }
+    }
+    lake.flush().unwrap();
+    println!(
+        "{LINES} lines: {:.1} s CPU with making them, {upkeep:.1} s of it upkeep, {:.2} us an append, peak {} MiB",
+        cpu_seconds() - before,
+        writing / (LINES as f64 / 1_000.0) * 1e6,
+        peak_mib(),
+    );
+}
+
+/// The clock is too slow to be read around every append.
+fn cpu_seconds_every(number: u64) -> Option<f64> {
+    number.is_multiple_of(1_000).then(cpu_seconds)
+}
+
+#[test]
+#[ignore = "a measurement of about a minute"]
+fn a_million_lines_are_searched() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = open(dir.path(), LakeOptions::default());
+    fill(&lake);
+    let stats = lake.stats();
+    println!("{} files, {:.1} bytes a line", stats.files, stats.bytes as f64 / LINES as f64);
+    let query = LogQuery::default;
+    let contains = |text: &str| LogQuery { contains: Some(text.to_owned()), ..query() };
+    timed("newest 100", || assert_eq!(lake.search(&query()).unwrap().len(), 100));
+    timed("newest 100 of one host", || lake.search(&LogQuery { asset: Some("host-200".into()), ..query() }).unwrap());
+    timed("newest 100 as bad as major", || {
+        lake.search(&LogQuery { severity_min: Some(Severity::Major), ..query() }).unwrap()
+    });
+    timed("needle, one line in a million", || assert_eq!(lake.search(&contains("BEARING 4711")).unwrap().len(), 1));
+    timed("text that is nowhere", || assert_eq!(lake.search(&contains("segfault at")).unwrap().len(), 0));
+    timed("newest 100 with a frequent text", || lake.search(&contains("link is down")).unwrap());
+    timed("oldest 10,000", || lake.search(&LogQuery { limit: 10_000, newest_first: false, ..query() }).unwrap());
+    timed("histogram, 5 min steps, all", || lake.histogram(&query(), DurationMs::from_mins(5)).unwrap());
+    timed("most frequent apps, all", || lake.top_values(&query(), LogField::App, 10).unwrap());
+    let sql = |text: &str| lake.sql(dir.path(), text, &SqlLimits::default()).unwrap();
+    for text in [
+        "SELECT count(*) FROM logs",
+        "SELECT app, severity, count(*) FROM logs GROUP BY 1, 2",
+        "SELECT * FROM logs WHERE message LIKE '%bearing 4711%'",
+        "SELECT * FROM logs ORDER BY time DESC LIMIT 100",
+        "SELECT asset, count(*) FROM logs WHERE severity = 'major' GROUP BY 1",
+        "SELECT substr(time, 1, 16), count(*) FROM logs GROUP BY 1",
+        "SELECT count(*) FROM logs WHERE time >= '2026-11-24T04:30:00Z'",
+    ] {
+        timed(text, || sql(text));
+    }
+    println!("peak {} MiB", peak_mib());
+}
