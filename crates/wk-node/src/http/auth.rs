@@ -48,7 +48,8 @@ fn authenticate(parts: &Parts, node: &Node) -> Result<Principal, Problem> {
                 "the token is not known or was revoked; make one: watchkeeper token create --role viewer",
             )
         })?;
-        return Ok(Principal { name: token.label, role: token.role });
+        let name = if token.label.is_empty() { format!("token {}", token.id) } else { token.label };
+        return Ok(Principal { name, role: token.role });
     }
     let secret = session_secret(&parts.headers)
         .ok_or_else(|| Problem::unauthorized("sign in, or send a token as Authorization: Bearer"))?;
