@@ -259,6 +259,16 @@ fn make_newer(path: &Path) {
 }
 
 #[test]
+fn a_folder_that_cannot_be_changed_is_still_read() {
+    let dir = tempfile::tempdir().unwrap();
+    crashed_while_merging(dir.path());
+    fs::write(dir.path().join("half.tmp"), "half").unwrap();
+    let (lake, report) = Lake::open(FailingIo::new(0), dir.path(), TestClock::default().options()).unwrap();
+    assert_eq!((report.covered, report.unfinished, report.files), (0, 0, 1));
+    assert_eq!(numbers(&lake), (0..80).collect::<Vec<_>>());
+}
+
+#[test]
 fn files_of_others_are_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("export.parquet"), "PAR1").unwrap();
