@@ -88,8 +88,16 @@ pub struct FileProblem {
     pub rows: u64,
     /// The earliest and the latest time of its rows.
     pub times: (UtcMs, UtcMs),
-    /// Whether it is damaged, or else of a newer format.
+    /// Whether it is damaged, or else of a newer format or not readable.
     pub is_damaged: bool,
+}
+
+impl FileProblem {
+    fn new(name: &FileName, what: &impl fmt::Display, is_damaged: bool) -> Self {
+        let FileName { first, last, from, to, rows, .. } = *name;
+        let (name, what) = (name.to_string(), what.to_string());
+        Self { name, what, records: (first, last), rows, times: (from, to), is_damaged }
+    }
 }
 
 /// What was found at the start.
@@ -313,7 +321,7 @@ impl Inner {
             }
         }
         lock(&self.footers).remove(&file.name);
-        FileProblem { name, what: error.to_string(), records: (first, last), rows, times: (from, to), is_damaged }
+        FileProblem::new(&file.name, error, is_damaged)
     }
 
     fn is_buffer_full(&self) -> bool {

@@ -209,14 +209,16 @@ const fn ranked(number: i64, is_newest_first: bool) -> i64 {
     if is_newest_first { number } else { !number }
 }
 
-/// The best places found so far.
-struct Best {
+/// A search under way, with the best places found so far.
+struct Best<'a> {
+    predicate: Predicate,
+    deadline: &'a Deadline,
     places: BinaryHeap<Reverse<Place>>,
     limit: usize,
     is_newest_first: bool,
 }
 
-impl Best {
+impl Best<'_> {
     /// The rank that a further row must reach, once there are enough.
     fn floor(&self) -> Option<i64> {
         self.places.peek().filter(|_| self.places.len() >= self.limit).map(|Reverse(worst)| worst.rank)
@@ -241,11 +243,11 @@ impl Best {
         self.places.push(Reverse(place));
     }
 
-    /// Narrows a predicate to what could still be among the best.
-    fn narrow(&self, predicate: &mut Predicate) {
+    /// Narrows the predicate to what could still be among the best.
+    fn narrow(&mut self) {
         match self.floor() {
-            Some(floor) if self.is_newest_first => predicate.from = predicate.from.max(UtcMs(floor)),
-            Some(floor) => predicate.to = predicate.to.min(UtcMs(!floor)),
+            Some(floor) if self.is_newest_first => self.predicate.from = self.predicate.from.max(UtcMs(floor)),
+            Some(floor) => self.predicate.to = self.predicate.to.min(UtcMs(!floor)),
             None => {}
         }
     }
@@ -263,12 +265,12 @@ impl Snapshot {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let mut best = Best { places: BinaryHeap::new(), limit, is_newest_first };
-        self.offer_buffered(predicate, &mut best);
+        let predicate = predicate.clone();
+        let mut best = Best { predicate, deadline, places: BinaryHeap::new(), limit, is_newest_first };
+        self.offer_buffered(&mut best);
         let mut files: Vec<usize> =
-            (0..self.files.len()).filter(|file| predicate.may_match_file(&self.files[*file].name)).collect();
+            (0..self.files.len()).filter(|file| best.predicate.may_match_file(&self.files[*file].name)).collect();
         files.sort_by_key(|file| Reverse(best.best_rank(self.files[*file].name.from, self.files[*file].name.to)));
-        let mut predicate = predicate.clone();
         for file in files {
             deadline.check()?;
             let log_file = &self.files[file];
@@ -276,7 +278,7 @@ impl Snapshot {
                 break;
             }
             if let Some(opened) = self.open(log_file)? {
-                let done = self.offer_file(file, &opened, &mut predicate, &mut best, deadline);
+                let done = self.offer_file(file, &opened, &mut best);
                 self.tolerate(log_file, done)?;
             }
         }
@@ -285,36 +287,29 @@ impl Snapshot {
         Ok(places)
     }
 
-    fn offer_buffered(&self, predicate: &Predicate, best: &mut Best) {
+    fn offer_buffered(&self, best: &mut Best<'_>) {
         let mut scratch = String::new();
         for (position, row) in self.buffered.iter().enumerate() {
             let rank = ranked(row.time.0, best.is_newest_first);
-            if best.floor().is_none_or(|floor| rank >= floor) && predicate.matches_row(row, &mut scratch) {
+            if best.floor().is_none_or(|floor| rank >= floor) && best.predicate.matches_row(row, &mut scratch) {
                 let ties = [row.seq.0 as i64, position as i64].map(|number| ranked(number, best.is_newest_first));
                 best.offer(Place { rank, ties: ties.into(), file: None, group: 0, position: position as u32 });
             }
         }
     }
 
-    fn offer_file(
-        &self,
-        file: usize,
-        opened: &Opened,
-        predicate: &mut Predicate,
-        best: &mut Best,
-        deadline: &Deadline,
-    ) -> Result<(), LakeError> {
+    fn offer_file(&self, file: usize, opened: &Opened, best: &mut Best<'_>) -> Result<(), LakeError> {
         let summaries = opened.footer.groups();
         let mut groups: Vec<usize> = (0..summaries.len()).collect();
         groups.sort_by_key(|group| Reverse(best.best_rank(summaries[*group].from, summaries[*group].to)));
         for group in groups {
-            deadline.check()?;
-            best.narrow(predicate);
+            best.deadline.check()?;
+            best.narrow();
             let reader = opened.group(&self.files[file], group);
-            if !reader.may_match(predicate)? {
+            if !reader.may_match(&best.predicate)? {
                 continue;
             }
-            let positions = reader.positions(predicate)?;
+            let positions = reader.positions(&best.predicate)?;
             if positions.is_empty() {
                 continue;
             }

@@ -7,13 +7,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use wk_store::io::Io;
-use wk_types::Seq;
 
 use super::upkeep::read_held_clock;
-use super::{Counters, DAMAGED_SUFFIX, Inner, Lake, LakeOptions, OpenReport, State, Upkeep};
+use super::{Counters, DAMAGED_SUFFIX, FileProblem, Inner, Lake, LakeOptions, OpenReport, State, Upkeep};
 use crate::error::LakeError;
 use crate::file::{Footer, LogFile};
-use crate::name::EXTENSION;
+use crate::name::{EXTENSION, FileName};
 use crate::retention::RetentionClock;
 
 /// Only the newest files can have been cut off by a crash; the others are checked when they are read.
@@ -29,15 +28,16 @@ impl Lake {
         let folder = |source| LakeError::Folder { path: dir.to_owned(), source };
         io.create_dir_all(dir).map_err(folder)?;
         let mut report = OpenReport::default();
-        let mut files = Vec::new();
+        let (mut files, mut unreadable) = (Vec::new(), Vec::new());
         for name in io.list(dir).map_err(folder)? {
             let path = dir.join(&name);
             if name.ends_with(TEMPORARY_SUFFIX) {
-                io.remove(&path).map_err(folder)?;
-                report.unfinished += 1;
+                report.unfinished += usize::from(is_removed(&*io, &path));
             } else if let Ok(parsed) = name.parse() {
-                let bytes = io.open(&path).and_then(|file| file.size()).map_err(folder)?;
-                files.push(Arc::new(LogFile { name: parsed, path, bytes }));
+                match io.open(&path).and_then(|file| file.size()) {
+                    Ok(bytes) => files.push(Arc::new(LogFile { name: parsed, path, bytes })),
+                    Err(error) => unreadable.push((parsed, error)),
+                }
             } else if name.ends_with(EXTENSION) {
                 report.foreign.push(name);
             } else if name.ends_with(DAMAGED_SUFFIX) {
@@ -61,30 +61,42 @@ impl Lake {
             footer_uses: AtomicU64::new(0),
             counters: Counters::default(),
         };
-        report.covered = inner.remove_covered().map_err(folder)?;
-        let stored = inner.check_newest();
-        inner.begin(stored, &mut report);
+        for (name, error) in unreadable {
+            inner.note_unreadable(&name, &error);
+        }
+        report.covered = inner.remove_covered();
+        inner.check_newest();
+        inner.begin(&mut report);
         Ok((Self(Arc::new(inner)), report))
     }
 }
 
 impl Inner {
-    /// Removes files whose rows a merged file holds; a merged file that is damaged is set aside instead.
-    fn remove_covered(&self) -> io::Result<usize> {
+    /// Reports a file that the disk does not give; its records count as stored, for they may well be there.
+    fn note_unreadable(&self, name: &FileName, error: &io::Error) {
+        tracing::error!(file = %name, rows = name.rows, %error, "log file cannot be read");
+        let mut state = self.write_state();
+        state.stored = state.stored.max(name.last);
+        state.note(FileProblem::new(name, error, false));
+    }
+
+    /// Takes out files whose rows a merged file holds; a merged file that is damaged is set aside instead.
+    fn remove_covered(&self) -> usize {
         let mut removed = 0;
         while let Some((merged, covered)) = self.covered_pair() {
             if let Err(error) = Footer::load(&*self.io, &merged) {
                 self.set_aside(&merged, &error);
                 continue;
             }
-            self.io.remove(&covered.path)?;
             self.write_state().files.retain(|file| file.name != covered.name);
-            removed += 1;
+            removed += usize::from(is_removed(&*self.io, &covered.path));
         }
-        if removed > 0 {
-            self.io.sync_dir(&self.dir)?;
+        if removed > 0
+            && let Err(error) = self.io.sync_dir(&self.dir)
+        {
+            tracing::warn!(%error, "could not sync the log folder");
         }
-        Ok(removed)
+        removed
     }
 
     /// A merged file and one whose rows it holds.
@@ -94,31 +106,41 @@ impl Inner {
         pairs.find(|(a, b)| a.name.covers(&b.name)).map(|(a, b)| (Arc::clone(a), Arc::clone(b)))
     }
 
-    /// Checks the newest files' footers; answers the last record that a file stands for. A damaged file stands for
+    /// Checks the newest files' footers, and finds the last record that a file stands for. A damaged file stands for
     /// nothing, so that the intake log gives its records again where it still has them; a newer one does.
-    fn check_newest(&self) -> Seq {
+    fn check_newest(&self) {
         let newest: Vec<Arc<LogFile>> = self.read_state().files.iter().rev().take(CHECKED_AT_START).cloned().collect();
-        let mut stored = Seq::default();
         for file in newest {
             let checked = Footer::load(&*self.io, &file);
             if let Err(error) = &checked {
                 self.set_aside(&file, error);
             }
-            if matches!(checked, Ok(_) | Err(LakeError::Newer { .. })) {
-                stored = stored.max(file.name.last);
+            if matches!(checked, Err(LakeError::Newer { .. })) {
+                let mut state = self.write_state();
+                state.stored = state.stored.max(file.name.last);
             }
         }
-        self.read_state().files.iter().map(|file| file.name.last).max().unwrap_or_default().max(stored)
+        let mut state = self.write_state();
+        let last = state.files.iter().map(|file| file.name.last).max().unwrap_or_default();
+        state.stored = state.stored.max(last);
+        state.buffer.seen = state.stored;
     }
 
-    fn begin(&self, stored: Seq, report: &mut OpenReport) {
-        let mut state = self.write_state();
-        state.stored = stored;
-        state.buffer.seen = stored;
-        report.cursor = stored;
+    fn begin(&self, report: &mut OpenReport) {
+        let state = self.read_state();
+        report.cursor = state.stored;
         report.files = state.files.len();
         report.rows = state.files.iter().map(|file| file.name.rows).sum();
         report.bytes = state.files.iter().map(|file| file.bytes).sum();
         report.problems.clone_from(&state.problems);
     }
+}
+
+/// Removes a file nobody needs; where that fails, as on a read-only disk, it is only a waste of space.
+fn is_removed(io: &dyn Io, path: &Path) -> bool {
+    let removed = io.remove(path);
+    if let Err(error) = &removed {
+        tracing::warn!(path = %path.display(), %error, "could not remove a log file that is not needed");
+    }
+    removed.is_ok()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use wk_types::{Severity, UtcMs};
 
 use super::*;
-use crate::testing::{DAY, TestClock, files, fill, line, log, open, open_with};
+use crate::testing::{DAY, FailingIo, TestClock, files, fill, line, log, open, open_with};
 use crate::{LogQuery, LogRow};
 
 const MINUTE: DurationMs = DurationMs::from_mins(1);
@@ -259,6 +259,16 @@ fn make_newer(path: &Path) {
 }
 
 #[test]
+fn a_folder_that_cannot_be_changed_is_still_read() {
+    let dir = tempfile::tempdir().unwrap();
+    crashed_while_merging(dir.path());
+    fs::write(dir.path().join("half.tmp"), "half").unwrap();
+    let (lake, report) = Lake::open(FailingIo::new(0), dir.path(), TestClock::default().options()).unwrap();
+    assert_eq!((report.covered, report.unfinished, report.files), (0, 0, 1));
+    assert_eq!(numbers(&lake), (0..80).collect::<Vec<_>>());
+}
+
+#[test]
 fn files_of_others_are_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("export.parquet"), "PAR1").unwrap();
@@ -327,6 +337,50 @@ fn the_oldest_files_go_where_space_is_short() {
     let (lake, _) = open_with(dir.path(), options);
     assert_eq!(lake.maintain(DAY + MINUTE).unwrap().files_deleted, 2);
     assert_eq!(numbers(&lake), (20..50).collect::<Vec<_>>());
+}
+
+/// Appends a hundred lines with upkeep in between, until an operation fails.
+fn run_until_failure(lake: &Lake) -> Result<(), LakeError> {
+    for number in 0..100_i64 {
+        lake.append(Seq(number.unsigned_abs() + 1), line(number).time, &[line(number)])?;
+        if number % 10 == 9 {
+            lake.flush()?;
+            lake.maintain(DAY + MINUTE)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
+    for operations in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let io = FailingIo::new(operations);
+        let (lake, _) = Lake::open(io.clone(), dir.path(), TestClock::default().options()).unwrap();
+        let done = run_until_failure(&lake);
+        let promised = lake.cursor();
+        drop(lake);
+        let (lake, report) = open(dir.path());
+        assert!(report.cursor >= promised, "{operations}: {} is promised, {} is there", promised, report.cursor);
+        assert_eq!(report.problems, [], "{operations}");
+        // The intake log still has what comes after the cursor, and gives it again.
+        fill(&lake, i64::try_from(report.cursor.0).unwrap()..100);
+        assert_eq!(numbers(&lake), (0..100).collect::<Vec<_>>(), "{operations}");
+        if !io.has_failed() {
+            done.unwrap();
+            assert!(operations > 60, "the merge was reached");
+            break;
+        }
+    }
+}
+
+#[test]
+fn upkeep_goes_on_after_a_failed_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, _) = Lake::open(FailingIo::new(1), dir.path(), TestClock::default().options()).unwrap();
+    fill(&lake, 0..3);
+    assert!(lake.maintain(line(0).time + DurationMs::from_mins(6)).unwrap_err().is_retryable());
+    assert_eq!((lake.cursor(), numbers(&lake)), (Seq(0), vec![0, 1, 2]));
 }
 
 #[test]

@@ -13,9 +13,17 @@ const LINES: u64 = 1_000_000;
 const HOSTS: u64 = 257;
 const LINES_PER_SECOND: u64 = 58;
 
+/// The finaliser of splitmix64: neighbours have nothing in common.
+fn mix(number: u64) -> u64 {
+    let mut hash = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
 /// A made line of one of twelve shapes, shapes and hosts drawn unevenly.
 fn made(number: u64) -> LogRecord {
-    let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let draw = mix(number);
     let (host, shape, x) = ((draw % HOSTS).pow(2) / HOSTS, (draw >> 16) % 12, draw >> 32);
     let (app, severity, message) = match shape {
         0 | 1 => (
@@ -76,7 +84,7 @@ fn fill(lake: &Lake) {
     for number in 0..LINES {
         let record = made(number);
         let start = cpu_seconds_every(number);
-        lake.append(Seq(number + 1), record.time, &[record.clone()]).unwrap();
+        lake.append(Seq(number + 1), record.time, std::slice::from_ref(&record)).unwrap();
         writing += start.map_or(0.0, |start| cpu_seconds() - start);
         if number % 17_400 == 0 {
             let start = cpu_seconds();
