@@ -51,14 +51,14 @@ async fn doctor(data: PathBuf, config: Option<PathBuf>, json: bool) -> Result<Ex
             findings.extend(answer["findings"].as_array().cloned().unwrap_or_default());
         }
         Err(error) => {
-            findings.push(json!({"grade": "error", "what": format!("{error:#}"), "mend": "watchkeeper ship"}))
+            findings.push(json!({"grade": "error", "what": format!("{error:#}"), "mend": "watchkeeper ship"}));
         }
     }
     let bad = findings.iter().any(|finding| finding["grade"] == "error");
     if json {
-        print::json(&json!({ "findings": findings }))
+        print::json(&json!({ "findings": findings }));
     } else {
-        print::findings(&findings)
+        print::findings(&findings);
     }
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -86,9 +86,9 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
             let answer = client.post("/api/v1/ask", &json!({"question": question.join(" ")})).await?;
             let code = if answer["status"] == "answered" { ExitCode::SUCCESS } else { ExitCode::FAILURE };
             if common.json {
-                print::json(&answer)
+                print::json(&answer);
             } else {
-                print::answer(&answer)
+                print::answer(&answer);
             }
             return Ok(code);
         }
@@ -116,9 +116,9 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         | Verb::Journal(JournalVerb::Verify { .. }) => unreachable!("handled before"),
     };
     if common.json {
-        print::json(&answer)
+        print::json(&answer);
     } else {
-        show(&answer)
+        show(&answer);
     }
     Ok(ExitCode::SUCCESS)
 }
