@@ -96,6 +96,10 @@ until_true 10 "both belong to one open incident" count_is "select count(*) from 
 until_true 20 "the mail waits in the spool while nothing listens" mail_is '^queued '
 wk mail list
 
+answer=$(wk ask "how full are the disks")
+echo "$answer"
+grep -q "$work/tank" <<< "$answer" || fail "the answer does not name the file system"
+
 step "the relay comes back"
 # It refuses to run as root, which we are in our own namespace.
 LD_LIBRARY_PATH="$peers/usr/lib/postfix:$peers/usr/lib/x86_64-linux-gnu" \
@@ -110,8 +114,7 @@ until_true 420 "the incident has resolved by itself" count_is "select count(*) f
 until_true 120 "a mail says so" grep -rqiE '^Subject: .*(resolved|well again|ended|over)' "$work/mail"
 query "select state, severity, title, opened, resolved from incidents"
 
-step "asking, tracing, proving"
-wk ask "how full are the disks" | grep -q "$work/tank" || fail "the answer does not name the file system"
+step "tracing, proving, replaying"
 wk trace "$(query 'select id from incidents limit 1')"
 wk journal verify
 wk record --out "$work/recording"
