@@ -80,12 +80,10 @@ fn timed<T>(name: &str, mut run: impl FnMut() -> T) {
 }
 
 fn fill(lake: &Lake) {
-    let (mut writing, mut upkeep, before) = (0.0, 0.0, cpu_seconds());
+    let (mut upkeep, before) = (0.0, cpu_seconds());
     for number in 0..LINES {
         let record = made(number);
-        let start = cpu_seconds_every(number);
         lake.append(Seq(number + 1), record.time, std::slice::from_ref(&record)).unwrap();
-        writing += start.map_or(0.0, |start| cpu_seconds() - start);
         if number % 17_400 == 0 {
             let start = cpu_seconds();
             lake.maintain(record.time).unwrap();
@@ -94,16 +92,10 @@ fn fill(lake: &Lake) {
     }
     lake.flush().unwrap();
     println!(
-        "{LINES} lines: {:.1} s CPU with making them, {upkeep:.1} s of it upkeep, {:.2} us an append, peak {} MiB",
+        "{LINES} lines: {:.1} s CPU with making them, {upkeep:.1} s of it upkeep, peak {} MiB",
         cpu_seconds() - before,
-        writing / (LINES as f64 / 1_000.0) * 1e6,
         peak_mib(),
     );
-}
-
-/// The clock is too slow to be read around every append.
-fn cpu_seconds_every(number: u64) -> Option<f64> {
-    number.is_multiple_of(1_000).then(cpu_seconds)
 }
 
 #[test]
