@@ -70,6 +70,8 @@ pub enum Verb {
     Token(TokenVerb),
     /// Make a new one-time set-up token while no account exists
     SetupToken,
+    /// Confirm that the clock is right, after a jump held back deletion by age
+    ConfirmClock,
     /// Check alerting rule files
     #[command(subcommand)]
     Rules(RulesVerb),

@@ -69,6 +69,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         verb,
         Verb::Token(TokenVerb::Create { .. } | TokenVerb::Revoke { .. })
             | Verb::SetupToken
+            | Verb::ConfirmClock
             | Verb::Incidents(IncidentArgs {
                 verb: Some(
                     IncidentVerb::Acknowledge { .. } | IncidentVerb::Resolve { .. } | IncidentVerb::Comment { .. }
@@ -106,6 +107,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
             (client.get(&format!("/api/v1/mails{state}")).await?, print::mails)
         }
         Verb::Token(verb) => token(&client, verb).await?,
+        Verb::ConfirmClock => (client.post("/api/v1/clock/confirm", &Value::Null).await?, print::json),
         Verb::SetupToken => (client.post("/api/v1/setup-token", &Value::Null).await?, print::setup_token),
         Verb::Ship(_)
         | Verb::Replay { .. }

@@ -81,7 +81,29 @@ fn parts(node: &Node, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Grade::Error,
             format!("{} records of the intake log were damaged and are lost", intake.damaged_records),
-            "check the disk (dmesg, smartctl -a); which records: watchkeeper query sql is not affected, see the journal: watchkeeper journal list --kind intake_damaged",
+            "check the disk (dmesg, smartctl -a); which records: watchkeeper journal list --kind intake_damaged",
+        ));
+    }
+    let (blocks, files) = (node.metrics.stats(), node.lake.stats());
+    if blocks.blocks_damaged + blocks.chunks_damaged > 0 {
+        findings.push(Finding::new(
+            Grade::Error,
+            format!("{} metric blocks are damaged; they were set aside", blocks.blocks_damaged + blocks.chunks_damaged),
+            "check the disk: dmesg | tail, smartctl -a; the files end in .damaged",
+        ));
+    }
+    for problem in &files.problems {
+        findings.push(Finding::new(
+            Grade::Error,
+            format!("the log file {} cannot be used: {}", problem.name, problem.what),
+            "check the disk: dmesg | tail, smartctl -a",
+        ));
+    }
+    if blocks.retention_held || files.is_age_paused {
+        findings.push(Finding::new(
+            Grade::Warning,
+            "the clock has jumped, so nothing is deleted by age",
+            "check the time (date -u); where it is right: watchkeeper confirm-clock",
         ));
     }
     for rule in node.stages.rules() {

@@ -120,6 +120,7 @@ fn people() -> Router<Arc<Node>> {
         .route("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out))
         .route("/api/v1/setup", post(session::set_up))
         .route("/api/v1/setup-token", post(admin::issue_setup_token))
+        .route("/api/v1/clock/confirm", post(admin::confirm_clock))
         .route("/api/v1/tokens", get(admin::list).post(admin::create))
         .route("/api/v1/tokens/{id}", delete(admin::revoke))
         .route("/api/v1/mails", get(admin::mails))

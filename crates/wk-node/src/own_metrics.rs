@@ -174,9 +174,9 @@ fn stores(node: &Node, rows: &mut Rows) {
     let (counts, engine) = (node.stages.counts(), node.stages.engine());
     rows.add(Metric::MetricsSeries, metrics.series_indexed as f64);
     rows.add(Metric::MetricsBytes, metrics.bytes as f64);
-    rows.add(Metric::MetricsStored, counts.stored_samples as f64);
-    rows.add(Metric::MetricsLate, counts.late as f64);
-    rows.add(Metric::LogsStored, counts.stored_logs as f64);
+    rows.add(Metric::MetricsStored, metrics.appended.stored as f64);
+    rows.add(Metric::MetricsLate, metrics.appended.late as f64);
+    rows.add(Metric::LogsStored, lake.appended as f64);
     rows.add(Metric::LogsBytes, lake.bytes as f64);
     rows.add(Metric::EngineSeries, engine.series as f64);
     rows.add(Metric::EngineSignals, engine.signals_open as f64);

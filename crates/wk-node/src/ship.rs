@@ -157,7 +157,7 @@ pub(crate) fn open_node(
     stop: CancellationToken,
 ) -> Result<(Node, Engine, Seq), NodeError> {
     let state = State::open(folder.root(), now()).map_err(store_error("state database"))?;
-    let (intake, metrics, lake) = open_stores(&config, &folder)?;
+    let (intake, metrics, lake) = open_stores(&config, &folder, &state)?;
     let options = crate::recording::engine_options(DurationMs::from_secs(config.incident.hold_s.into()));
     let (engine, engine_at) = match state.snapshot().map_err(store_error("state database"))? {
         Some((seq, bytes)) => (Engine::load(&bytes, options).map_err(store_error("engine's saved state"))?, seq),
@@ -195,7 +195,13 @@ pub(crate) fn open_node(
     Ok((node, engine, engine_at))
 }
 
-fn open_stores(config: &Config, folder: &DataFolder) -> Result<(IntakeLog, MetricStore, Lake), NodeError> {
+/// Opens the stores. What of the intake log is damaged is told in the journal; damaged files of the others are set
+/// aside by them and shown by doctor.
+fn open_stores(
+    config: &Config,
+    folder: &DataFolder,
+    state: &State,
+) -> Result<(IntakeLog, MetricStore, Lake), NodeError> {
     let io = Arc::new(SystemIo);
     let storage = &config.storage;
     let options = IntakeOptions {
@@ -204,7 +210,8 @@ fn open_stores(config: &Config, folder: &DataFolder) -> Result<(IntakeLog, Metri
         ..IntakeOptions::new(wall())
     };
     let (intake, report) = IntakeLog::open(io.clone(), &folder.intake(), options).map_err(store_error("intake log"))?;
-    tracing::info!(?report, "intake log opened");
+    tracing::info!(last = %report.last, segments = report.segments, bytes = report.bytes, "intake log opened");
+    readers::report_damage(state, &report.damage).map_err(store_error("state database"))?;
     let options = MetricOptions {
         age_max: DurationMs::from_hours(24 * i64::from(storage.metrics_days)),
         bytes_max: storage.metrics_bytes_max,
@@ -213,14 +220,15 @@ fn open_stores(config: &Config, folder: &DataFolder) -> Result<(IntakeLog, Metri
     };
     let (metrics, report) =
         MetricStore::open(io.clone(), &folder.metrics(), options).map_err(store_error("metric store"))?;
-    tracing::info!(?report, "metric store opened");
+    tracing::info!(cursor = %report.cursor, blocks = report.blocks, damaged = report.damaged.len(), "metric store opened");
     let options = LakeOptions {
         age_max: DurationMs::from_hours(24 * i64::from(storage.logs_days)),
         bytes_max: storage.logs_bytes_max,
+        vessel: Some(state.vessel()),
         ..LakeOptions::default()
     };
     let (lake, report) = Lake::open(io, &folder.logs(), options).map_err(store_error("log store"))?;
-    tracing::info!(?report, "log store opened");
+    tracing::info!(cursor = %report.cursor, files = report.files, unusable = report.problems.len(), "log store opened");
     Ok((intake, metrics, lake))
 }
 

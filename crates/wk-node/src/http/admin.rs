@@ -7,11 +7,11 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wk_store::state::{Head, MessageFilter, MessageState, Role, TokenId};
+use wk_store::state::{Head, MessageFilter, MessageState, NewEvent, Role, TokenId};
 
 use crate::clock::now;
 use crate::folder::{setup_token_path, write_private};
-use crate::http::auth::{Admin, Viewer};
+use crate::http::auth::{Admin, Operator, Viewer};
 use crate::http::incidents::describe_message;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
@@ -152,4 +152,23 @@ pub async fn journal(
 #[utoipa::path(get, path = "/api/v1/journal/head", tag = "journal", responses((status = 200, body = Object)))]
 pub async fn journal_head(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Result<Json<Head>, Problem> {
     blocking(&node, |node| node.state.head()).await.map(Json)
+}
+
+/// Confirms that the clock is right, after a jump held back deletion by age.
+#[utoipa::path(post, path = "/api/v1/clock/confirm", tag = "node", responses((status = 200, body = Object)))]
+pub async fn confirm_clock(
+    Shared(node): Shared<Arc<Node>>,
+    Operator(principal): Operator,
+) -> Result<Json<Value>, Problem> {
+    let person = principal.person(&node)?;
+    blocking(&node, move |node| -> Result<_, Problem> {
+        let time = now();
+        node.metrics.confirm_clock(time);
+        node.lake.confirm_clock();
+        let key = format!("clock/{}", time.0);
+        let event = NewEvent { kind: "clock_confirmed", key: &key, by: Some(&person), body: &json!({"time": time}) };
+        node.state.record_event(&event, time)?;
+        Ok(Json(json!({"time": time.to_string()})))
+    })
+    .await
 }

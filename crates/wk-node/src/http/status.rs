@@ -109,11 +109,12 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
         "sources": node.sources.describe(now()),
         "metrics": {
             "series": metrics.series_indexed, "samples_head": metrics.samples_head, "blocks": metrics.blocks,
-            "bytes": metrics.bytes, "stored": counts.stored_samples, "late": counts.late,
-            "duplicate": counts.duplicate, "future": counts.future, "over_limit": counts.over_limit,
+            "bytes": metrics.bytes, "stored": metrics.appended.stored, "late": metrics.appended.late,
+            "duplicate": metrics.appended.duplicate, "future": metrics.appended.future,
+            "too_old": metrics.appended.too_old, "over_limit": metrics.appended.over_limit,
         },
         "logs": {
-            "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": counts.stored_logs,
+            "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": lake.appended,
         },
         "engine": {
             "series": engine.series, "signals_open": engine.signals_open, "incidents_open": engine.incidents_open,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wk_engine::Engine;
 use wk_store::intake::{Damage, ReadBatch};
-use wk_store::state::NewEvent;
+use wk_store::state::{NewEvent, State, StateError};
 use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
 
 use crate::clock::now;
@@ -63,7 +63,7 @@ pub fn start(
     ];
     for (reader, cursor) in &readers {
         if let Some(gap) = node.intake.register_reader(reader.name(), *cursor)
-            && let Err(error) = report_damage(node, &[gap])
+            && let Err(error) = report_damage(&node.state, &[gap])
         {
             node.health.ill(reader.name(), chain(error.as_ref()), now());
         }
@@ -114,7 +114,7 @@ fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> 
 fn take_batch(node: &Node, reader: &mut dyn Reader, at: &mut Seq) -> Result<(), Failure> {
     let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
     if reader.name() == ENGINE {
-        report_damage(node, &damage)?;
+        report_damage(&node.state, &damage)?;
     }
     reader.take(&records, next)?;
     *at = next;
@@ -123,9 +123,12 @@ fn take_batch(node: &Node, reader: &mut dyn Reader, at: &mut Seq) -> Result<(), 
 }
 
 /// Damaged frames lose what they held: told once, in the journal and to the operator.
-fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
+pub fn report_damage(state: &State, damage: &[Damage]) -> Result<(), StateError> {
     for one in damage {
-        let (first, last) = one.records.unwrap_or_default();
+        let Some((first, last)) = one.records else {
+            tracing::info!(segment = one.segment, what = %one.what, "a write was cut short, nothing acknowledged is lost");
+            continue;
+        };
         let key = format!("damage/{}/{}/{}", one.segment, first.0, last.0);
         let body = serde_json::json!({
             "segment": one.segment, "first": first, "last": last, "records": one.records_lost(), "what": one.what,
@@ -133,7 +136,7 @@ fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
         });
         tracing::error!(%first, %last, what = %one.what, "records of the intake log are damaged");
         let event = NewEvent { kind: "intake_damaged", key: &key, by: None, body: &body };
-        node.state.record_event(&event, now())?;
+        state.record_event(&event, now())?;
     }
     Ok(())
 }
@@ -148,8 +151,7 @@ impl Reader for MetricReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let series = if let Body::Samples(series) = &record.body { series.as_slice() } else { &[] };
-            let appended = self.0.metrics.append(record.seq, record.received, series)?;
-            self.0.stages.stored_samples(&appended);
+            self.0.metrics.append(record.seq, record.received, series)?;
         }
         Ok(())
     }
@@ -175,8 +177,7 @@ impl Reader for LogReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let logs = if let Body::Logs(logs) = &record.body { logs.as_slice() } else { &[] };
-            let appended = self.0.lake.append(record.seq, record.received, logs)?;
-            self.0.stages.stored_logs(appended.stored);
+            self.0.lake.append(record.seq, record.received, logs)?;
         }
         Ok(())
     }

@@ -7,18 +7,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use wk_engine::{EngineStats, RuleHealth};
-use wk_store::metrics::Appended;
 use wk_types::{Seq, UtcMs};
 
 /// Counters of the stages behind the intake log, since the node started.
 #[derive(Debug, Default)]
 pub struct Stages {
-    stored_samples: AtomicU64,
-    late: AtomicU64,
-    future: AtomicU64,
-    duplicate: AtomicU64,
-    over_limit: AtomicU64,
-    stored_logs: AtomicU64,
     facts: AtomicU64,
     step_micros: AtomicU64,
     engine: Mutex<(EngineStats, Vec<RuleHealth>)>,
@@ -28,18 +21,6 @@ pub struct Stages {
 /// The counters at one instant.
 #[derive(Debug, Clone, Serialize)]
 pub struct StageCounts {
-    /// Samples stored.
-    pub stored_samples: u64,
-    /// Samples stored that came out of order.
-    pub late: u64,
-    /// Samples refused because they lie in the future.
-    pub future: u64,
-    /// Samples refused because their instant was taken.
-    pub duplicate: u64,
-    /// Samples refused because there are too many series.
-    pub over_limit: u64,
-    /// Log records stored.
-    pub stored_logs: u64,
     /// Facts that the engine concluded.
     pub facts: u64,
     /// Time spent in the engine, in seconds.
@@ -47,20 +28,6 @@ pub struct StageCounts {
 }
 
 impl Stages {
-    /// Counts what the metric store did with a record.
-    pub fn stored_samples(&self, appended: &Appended) {
-        self.stored_samples.fetch_add(appended.stored, Ordering::Relaxed);
-        self.late.fetch_add(appended.late, Ordering::Relaxed);
-        self.future.fetch_add(appended.future, Ordering::Relaxed);
-        self.duplicate.fetch_add(appended.duplicate, Ordering::Relaxed);
-        self.over_limit.fetch_add(appended.over_limit, Ordering::Relaxed);
-    }
-
-    /// Counts log records stored.
-    pub fn stored_logs(&self, count: usize) {
-        self.stored_logs.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
     /// Counts facts written to the journal.
     pub fn facts(&self, count: usize) {
         self.facts.fetch_add(count as u64, Ordering::Relaxed);
@@ -95,16 +62,7 @@ impl Stages {
     /// The counters now.
     pub fn counts(&self) -> StageCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StageCounts {
-            stored_samples: read(&self.stored_samples),
-            late: read(&self.late),
-            future: read(&self.future),
-            duplicate: read(&self.duplicate),
-            over_limit: read(&self.over_limit),
-            stored_logs: read(&self.stored_logs),
-            facts: read(&self.facts),
-            step_seconds_total: read(&self.step_micros) as f64 / 1e6,
-        }
+        StageCounts { facts: read(&self.facts), step_seconds_total: read(&self.step_micros) as f64 / 1e6 }
     }
 }
 
