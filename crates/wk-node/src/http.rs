@@ -79,6 +79,7 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         admin::mails,
         admin::journal,
         admin::journal_head,
+        admin::confirm_clock,
     )
 )]
 struct Description;
