@@ -84,8 +84,8 @@ pub enum Verb {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Go on for so long, such as 30m or 8h; without it, what there is
-        #[arg(long = "for", value_name = "SPAN")]
-        for_span: Option<String>,
+        #[arg(long = "for", value_name = "SPAN", value_parser = read_span)]
+        for_span: Option<u64>,
     },
     /// Go through a recording again and print the incidents; fails where they differ from the recorded ones
     Replay {
@@ -143,8 +143,8 @@ pub struct PromqlArgs {
 #[derive(Args)]
 pub struct IncidentArgs {
     /// States to list, joined with commas
-    #[arg(long, default_value = "open,acknowledged,resolved")]
-    pub state: String,
+    #[arg(long, value_delimiter = ',', default_value = "open,acknowledged,resolved", value_parser = ["open", "acknowledged", "resolved"])]
+    pub state: Vec<String>,
     /// At most so many
     #[arg(long, default_value_t = 20)]
     pub limit: usize,
@@ -207,8 +207,8 @@ pub enum JournalVerb {
 pub enum MailVerb {
     /// List mails
     List {
-        /// Only those in this state: queued, delivered or dead
-        #[arg(long)]
+        /// Only those in this state
+        #[arg(long, value_parser = ["queued", "delivered", "dead", "superseded"])]
         state: Option<String>,
     },
 }
@@ -218,8 +218,8 @@ pub enum MailVerb {
 pub enum TokenVerb {
     /// Make a token and print it, this once
     Create {
-        /// ingest, viewer, operator, approver or admin
-        #[arg(long)]
+        /// What its bearer may do
+        #[arg(long, value_parser = ["ingest", "viewer", "operator", "approver", "admin"])]
         role: String,
         /// What it is for
         #[arg(long, default_value = "")]
@@ -264,4 +264,11 @@ pub enum ConfigVerb {
         #[arg(long)]
         effective: bool,
     },
+}
+
+/// Reads a span of time into whole seconds.
+fn read_span(text: &str) -> Result<u64, String> {
+    wk_promql::parse_duration(text)
+        .and_then(|span| u64::try_from(span.0 / 1_000).ok())
+        .ok_or_else(|| format!("{text:?} is no span of time; write 30m or 8h"))
 }

@@ -1,14 +1,14 @@
 //! The way to the node: its Unix socket where it runs, else its data folder, opened for reading.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
-use wk_node::OfflineNode;
 use wk_node::folder::socket_path;
+use wk_node::{NodeError, OfflineNode};
 
 /// Longest time a call may take.
 const CALL_MAX: Duration = Duration::from_secs(65);
@@ -21,6 +21,8 @@ pub enum Client {
     Offline(Box<OfflineNode>),
 }
 
+/// How long to wait for a folder that another process uses.
+const IN_USE_MAX: Duration = Duration::from_secs(3);
 /// Longest time a recording may go on.
 const DOWNLOAD_MAX: Duration = Duration::from_secs(7 * 86_400);
 
@@ -30,10 +32,8 @@ impl Client {
     /// # Errors
     /// A folder that does not exist or cannot be read.
     pub async fn open(data: &Path) -> Result<Self> {
-        let socket = socket_path(data);
-        if tokio::net::UnixStream::connect(&socket).await.is_ok() {
-            let client = reqwest::Client::builder().unix_socket(socket).timeout(CALL_MAX).no_proxy().build()?;
-            return Ok(Self::Running(client));
+        if let Some(running) = Self::connect(data).await? {
+            return Ok(running);
         }
         if !data.join("format").exists() {
             bail!(
@@ -42,7 +42,36 @@ impl Client {
             );
         }
         eprintln!("no node runs on {}; answering from the folder", data.display());
-        Ok(Self::Offline(Box::new(OfflineNode::open(data).await?)))
+        let deadline = Instant::now() + IN_USE_MAX;
+        loop {
+            match OfflineNode::open(data).await {
+                Ok(node) => return Ok(Self::Offline(Box::new(node))),
+                // A node that is just starting or stopping, or another look at the folder: both end soon.
+                Err(NodeError::InUse { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    if let Some(running) = Self::connect(data).await? {
+                        return Ok(running);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reaches the node over its socket; `None` where none listens.
+    async fn connect(data: &Path) -> Result<Option<Self>> {
+        let socket = socket_path(data);
+        if tokio::net::UnixStream::connect(&socket).await.is_err() {
+            return Ok(None);
+        }
+        let client = reqwest::Client::builder().unix_socket(socket).timeout(CALL_MAX).no_proxy().build()?;
+        Ok(Some(Self::Running(client)))
+    }
+
+    /// Tells whether a node runs.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_))
     }
 
     /// Reaches the running node.
@@ -50,12 +79,9 @@ impl Client {
     /// # Errors
     /// No node runs on the folder.
     pub async fn running(data: &Path) -> Result<Self> {
-        match Self::open(data).await? {
-            Self::Offline(_) => {
-                bail!("this needs the running node; start it: watchkeeper ship --data {}", data.display())
-            }
-            running => Ok(running),
-        }
+        Self::connect(data).await?.with_context(|| {
+            format!("this needs the running node; start it: watchkeeper ship --data {}", data.display())
+        })
     }
 
     /// Calls the node's API.
@@ -74,16 +100,13 @@ impl Client {
             }
             Self::Offline(node) => node.call(method, path, body).await?,
         };
-        let answer = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).context("the node answered no JSON")?
-        };
-        if (200..300).contains(&status) {
-            return Ok(answer);
+        if bytes.is_empty() && (200..300).contains(&status) {
+            return Ok(Value::Null);
         }
-        let message = answer["error"].as_str().unwrap_or("the node refused without saying why").to_owned();
-        Err(anyhow!(message))
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(&bytes).context("the node answered no JSON");
+        }
+        Err(refusal(&bytes))
     }
 
     /// Writes what the node answers into a file and returns its size in bytes.
@@ -91,26 +114,34 @@ impl Client {
     /// # Errors
     /// As [`Self::call`], and a file that cannot be written.
     pub async fn download(&self, path: &str, out: &Path) -> Result<u64> {
-        let mut file =
-            tokio::fs::File::create(out).await.with_context(|| format!("could not write {}", out.display()))?;
-        let mut size = 0;
         match self {
             Self::Running(client) => {
                 let request = client.get(format!("http://localhost{path}")).timeout(DOWNLOAD_MAX);
-                let mut response = request.send().await?.error_for_status()?;
+                let mut response = request.send().await.context("could not reach the node over its socket")?;
+                let status = response.status().as_u16();
+                if status != 200 {
+                    return Err(refusal(&response.bytes().await?));
+                }
+                let mut file = create(out).await?;
+                let mut size = 0;
                 while let Some(chunk) = response.chunk().await? {
                     file.write_all(&chunk).await?;
                     size += chunk.len() as u64;
                 }
+                file.sync_all().await?;
+                Ok(size)
             }
             Self::Offline(node) => {
-                let (_, bytes) = node.call(Method::GET, path, None).await?;
+                let (status, bytes) = node.call(Method::GET, path, None).await?;
+                if status != 200 {
+                    return Err(refusal(&bytes));
+                }
+                let mut file = create(out).await?;
                 file.write_all(&bytes).await?;
-                size = bytes.len() as u64;
+                file.sync_all().await?;
+                Ok(bytes.len() as u64)
             }
         }
-        file.sync_all().await?;
-        Ok(size)
     }
 
     /// Reads from the node's API.
@@ -128,6 +159,17 @@ impl Client {
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.call(Method::POST, path, Some(body)).await
     }
+}
+
+/// What the node said, in its own words.
+fn refusal(bytes: &[u8]) -> anyhow::Error {
+    let said = serde_json::from_slice::<Value>(bytes).ok();
+    let error = said.as_ref().and_then(|answer| answer["error"].as_str());
+    anyhow!(error.unwrap_or("the node refused without saying why").to_owned())
+}
+
+async fn create(out: &Path) -> Result<tokio::fs::File> {
+    tokio::fs::File::create(out).await.with_context(|| format!("could not write {}", out.display()))
 }
 
 /// The data folder where none is named: `$XDG_DATA_HOME/watchkeeper`, or `~/.local/share/watchkeeper`.

@@ -113,10 +113,26 @@ pub fn examine(data: &Path, config: Option<&Path>) -> Vec<Value> {
     if let Some(file) = config
         && let Err(error) = Config::load(file)
     {
-        add(format!("{error}"), "mend the file: watchkeeper config check FILE says when it is well");
+        add(wk_node::http::chain(&error), "mend the file: watchkeeper config check FILE says when it is well");
     }
     if let Err(error) = check_format(data) {
         add(format!("{error}"), &error.hint());
+    }
+    if let Some((free, total)) = wk_node::gauges::free_bytes(data)
+        && free < total / 100
+    {
+        add(
+            format!("the disk under {} is full: {} MB left", data.display(), free >> 20),
+            "make room: df -h, du -xh --max-depth=2 / | sort -h",
+        );
+    }
+    if data.exists()
+        && let Err(error) = write_probe(data)
+    {
+        add(
+            format!("{} cannot be written: {error}", data.display()),
+            "it must belong to who runs watchkeeper and be mounted writable: ls -ld, mount",
+        );
     }
     match verify(data, None) {
         Ok(report) if !report.is_sound() => add(
@@ -126,4 +142,11 @@ pub fn examine(data: &Path, config: Option<&Path>) -> Vec<Value> {
         _ => {}
     }
     findings
+}
+
+/// Creates and removes a file, which shows whether the folder can be written.
+fn write_probe(dir: &Path) -> std::io::Result<()> {
+    let probe = dir.join(".doctor");
+    fs::write(&probe, b"")?;
+    fs::remove_file(probe)
 }

@@ -1,7 +1,6 @@
 //! Answers as a person reads them. Data goes to standard output, everything else to standard error.
-#![expect(clippy::print_stdout, reason = "printing is what this module is for")]
 
-use std::fmt::Write as _;
+use std::io::Write;
 
 use serde_json::Value;
 use wk_types::{DurationMs, UtcMs};
@@ -9,16 +8,26 @@ use wk_types::{DurationMs, UtcMs};
 /// Prints an error, its causes and what to do about it.
 pub fn failure(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
-    if let Some(hint) =
-        error.chain().find_map(|cause| cause.downcast_ref::<wk_node::NodeError>()).map(wk_node::NodeError::hint)
-    {
+    if let Some(hint) = hint(error) {
         eprintln!("hint: {hint}");
     }
 }
 
+/// What a person can do about an error, where it says.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| cause.downcast_ref::<wk_node::NodeError>()).map(wk_node::NodeError::hint)
+}
+
+/// Writes to standard output. Whoever reads it may stop early (`| head`): then there is nobody left to tell.
+macro_rules! println {
+    ($($argument:tt)*) => {{
+        let _ = writeln!(std::io::stdout().lock(), $($argument)*);
+    }};
+}
+
 /// Prints a text as it is.
 pub fn text(text: &str) {
-    print!("{text}");
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Prints JSON.
@@ -35,10 +44,7 @@ fn columns(head: &[&str], rows: &[Vec<String>]) {
         }
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut line = String::new();
-        for (cell, width) in cells.zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
+        let line: String = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
         println!("{}", line.trim_end());
     };
     line(&mut head.iter().copied());
@@ -283,11 +289,12 @@ pub fn tokens(answer: &Value) {
                 cell(&one["role"]),
                 cell(&one["label"]),
                 time(&one["created"]),
-                time(&one["last_used"]),
+                time(&one["used"]),
+                time(&one["revoked"]),
             ]
         })
         .collect();
-    columns(&["id", "role", "label", "created", "last used"], &rows);
+    columns(&["id", "role", "label", "created", "last used", "revoked"], &rows);
 }
 
 /// Prints where the new set-up token stands.

@@ -36,13 +36,14 @@ pub fn run(args: &ShipArgs, data: PathBuf) -> Result<ExitCode> {
     let base = args.config.as_ref().and_then(|file| file.parent()).map(PathBuf::from).unwrap_or_default();
     let options = ShipOptions { config, base, data, insecure_http: args.insecure_http };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(options))?;
+    let told_to = runtime.block_on(serve(options))?;
     // The stores are flushed; a look-up or hash that still runs on a helper thread is not waited for.
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    Ok(if told_to { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn serve(options: ShipOptions) -> Result<()> {
+/// Serves until told to stop; answers false where the node ended because of a bug of its own.
+async fn serve(options: ShipOptions) -> Result<bool> {
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let data = options.data.clone();
@@ -51,17 +52,18 @@ async fn serve(options: ShipOptions) -> Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = started.failed() => {}
     }
     tracing::info!("stopping");
     stop.cancel();
-    started.finish().await;
+    let told_to = started.finish().await;
     tracing::info!("stopped");
-    Ok(())
+    Ok(told_to)
 }
 
 /// Tells where the console is. The set-up token is shown on a terminal only, so that it stands in no log.
 fn greet(started: &Started, data: &std::path::Path) {
-    tracing::info!(address = %started.address, data = %data.display(), "the watch stands");
+    tracing::info!(console = %started.console_url, data = %data.display(), "the watch stands");
     if std::io::stdout().is_terminal() {
         let token = started.setup_token.as_deref();
         let set_up =

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::args::{
@@ -33,7 +33,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             offline::show_config(config.as_deref(), effective, common.json)
         }
         Verb::Journal(JournalVerb::Verify { head }) => offline::verify_journal(&data, head.as_deref(), common.json),
-        Verb::Record { out, for_span } => runtime()?.block_on(record(&data, &out, for_span.as_deref())),
+        Verb::Record { out, for_span } => runtime()?.block_on(record(&data, &out, for_span.unwrap_or(0), common.json)),
         Verb::Doctor { config } => runtime()?.block_on(doctor(data, config, common.json)),
         other => runtime()?.block_on(ask_node(other, &common, data)),
     }
@@ -46,12 +46,16 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 async fn doctor(data: PathBuf, config: Option<PathBuf>, json: bool) -> Result<ExitCode> {
     let mut findings = offline::examine(&data, config.as_deref());
     match Client::open(&data).await {
-        Ok(client) => {
+        Ok(client) if client.is_running() => {
             let answer = client.get("/api/v1/doctor").await?;
             findings.extend(answer["findings"].as_array().cloned().unwrap_or_default());
         }
+        Ok(_) => findings.push(json!({
+            "grade": "error", "what": format!("no node runs on {}", data.display()),
+            "mend": format!("watchkeeper ship --data {}", data.display()),
+        })),
         Err(error) => {
-            findings.push(json!({"grade": "error", "what": format!("{error:#}"), "mend": "watchkeeper ship"}));
+            findings.push(json!({"grade": "error", "what": format!("{error:#}"), "mend": print::hint(&error).unwrap_or_else(|| "watchkeeper ship".to_owned())}));
         }
     }
     let bad = findings.iter().any(|finding| finding["grade"] == "error");
@@ -125,16 +129,13 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a recording: what there is, and what comes within `span`.
-async fn record(data: &Path, out: &Path, span: Option<&str>) -> Result<ExitCode> {
-    let seconds = match span {
-        None => 0,
-        Some(text) => wk_promql::parse_duration(text)
-            .map(|span| span.0 / 1_000)
-            .with_context(|| format!("{text:?} is no span of time; write 30m or 8h"))?,
-    };
+/// Writes a recording: what there is, and what comes within `seconds`.
+async fn record(data: &Path, out: &Path, seconds: u64, as_json: bool) -> Result<ExitCode> {
     let client = Client::open(data).await?;
     let bytes = client.download(&format!("/api/v1/recording?seconds={seconds}"), out).await?;
+    if as_json {
+        print::json(&json!({"file": out, "bytes": bytes}));
+    }
     eprintln!("{}: {bytes} bytes; go through it again: watchkeeper replay {0}", out.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -160,7 +161,7 @@ async fn incidents(client: &Client, args: IncidentArgs) -> Result<(Value, fn(&Va
     let path = |id: &str| format!("/api/v1/incidents/{}", escape(id));
     Ok(match args.verb {
         None => {
-            let list = format!("/api/v1/incidents?state={}&limit={}", escape(&args.state), args.limit);
+            let list = format!("/api/v1/incidents?state={}&limit={}", escape(&args.state.join(",")), args.limit);
             (client.get(&list).await?, print::incidents)
         }
         Some(IncidentVerb::Show { id }) => (client.get(&path(&id)).await?, print::incident),

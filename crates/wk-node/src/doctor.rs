@@ -176,12 +176,9 @@ fn mail(node: &Node, findings: &mut Vec<Finding>) -> Result<(), Problem> {
             "watchkeeper mail list --state dead shows them and why",
         ));
     }
-    let waiting = node.state.messages(&MessageFilter {
-        state: Some(MessageState::Queued),
-        limit: 1,
-        ..MessageFilter::default()
-    })?;
-    if let Some(error) = waiting.first().and_then(|message| message.error.as_deref()) {
+    let queued = MessageFilter { state: Some(MessageState::Queued), ..MessageFilter::default() };
+    let waiting = node.state.messages(&queued)?;
+    if let Some(error) = waiting.iter().find_map(|message| message.error.as_deref()) {
         findings.push(Finding::new(
             Grade::Warning,
             format!("{} mails wait, the relay does not take them: {error}", counts.queued),

@@ -42,12 +42,6 @@ pub enum NodeError {
         #[source]
         source: std::io::Error,
     },
-    /// HTTP outside loopback without TLS was asked for without saying so twice.
-    #[error("refusing to serve {address} without TLS")]
-    InsecureHttp {
-        /// The address.
-        address: SocketAddr,
-    },
     /// Certificate or key cannot be used.
     #[error("could not set up TLS: {what}")]
     Tls {
@@ -90,7 +84,6 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::InsecureHttp { .. } => ErrorKind::Denied,
             Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
         }
     }
@@ -114,10 +107,6 @@ impl NodeError {
                 format!("port {} needs root; choose one above 1023", address.port())
             }
             Self::Listen { .. } => "choose an address of this machine: ip address".to_owned(),
-            Self::InsecureHttp { .. } => {
-                "leave --insecure-http away to serve TLS with the node's own certificate, or give it on purpose"
-                    .to_owned()
-            }
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -26,7 +26,7 @@ impl DataFolder {
     /// A folder that cannot be written, that another process uses, or whose format is newer.
     pub fn open(root: &Path) -> Result<Self, NodeError> {
         let failed = |source| NodeError::Folder { path: root.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
+        create_private(root).map_err(failed)?;
         check_format(root)?;
         let lock = File::options()
             .create(true)
@@ -43,7 +43,7 @@ impl DataFolder {
         }
         let folder = Self { root: root.to_owned(), _lock: lock };
         for dir in [folder.intake(), folder.metrics(), folder.logs()] {
-            fs::create_dir_all(dir).map_err(failed)?;
+            create_private(&dir).map_err(failed)?;
         }
         Ok(folder)
     }
@@ -71,6 +71,18 @@ impl DataFolder {
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
+}
+
+/// Creates a folder that only its owner may enter, or takes others' rights from one that is there.
+///
+/// # Errors
+/// Whatever the system reports.
+pub fn create_private(dir: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// The socket over which the command line reaches the node.

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod auth;
 mod console;
 mod events;
+mod extract;
 pub mod incidents;
 mod ingest;
 mod params;
@@ -93,10 +94,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// The router of a node.
 pub fn router(node: &Arc<Node>) -> Router {
     let body_max = node.config.http.body_bytes_max;
-    let ingest = Router::new()
-        .route("/api/v1/write", post(ingest::write))
-        .route("/api/v1/logs", post(ingest::logs).layer(RequestDecompressionLayer::new()))
-        .layer(DefaultBodyLimit::max(body_max));
+    let write = Router::new().route("/api/v1/write", post(ingest::write)).layer(DefaultBodyLimit::max(body_max));
+    let logs = Router::new()
+        .route("/api/v1/logs", post(ingest::logs))
+        .layer(DefaultBodyLimit::max(body_max.min(wk_ingest::json_logs::BODY_BYTES_MAX)))
+        .layer(RequestDecompressionLayer::new());
     let calls = Router::new()
         .merge(people())
         .merge(questions())
@@ -107,9 +109,11 @@ pub fn router(node: &Arc<Node>) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(CompressionLayer::new());
     Router::new()
-        .merge(ingest)
+        .merge(write)
+        .merge(logs)
         .merge(calls)
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
+        .layer(axum::middleware::map_response(extract::explain))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/recording", get(recording::stream))
         .fallback_service(get(console::serve).layer(CompressionLayer::new()))

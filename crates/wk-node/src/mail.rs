@@ -13,6 +13,7 @@ use crate::clock::{now, wall};
 use crate::error::NodeError;
 use crate::http::chain;
 use crate::node::Node;
+use crate::ship::{Address, watch_over};
 
 /// The reader's name in the node's health.
 const PART: &str = "notify";
@@ -23,13 +24,13 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 ///
 /// # Errors
 /// Addresses or a relay that cannot be understood.
-pub fn settings(config: &Config, base: &Path) -> Result<Option<MailSettings>, NodeError> {
+pub fn settings(config: &Config, base: &Path, address: &Address) -> Result<Option<MailSettings>, NodeError> {
     let Some(mail) = &config.mail else { return Ok(None) };
-    let settings = read(mail, config, base).and_then(|settings| settings.validate().map(|()| settings));
+    let settings = read(mail, base, address).and_then(|settings| settings.validate().map(|()| settings));
     settings.map(Some).map_err(|error| NodeError::Mail { what: chain(&error) })
 }
 
-fn read(mail: &MailConfig, config: &Config, base: &Path) -> Result<MailSettings, SettingsError> {
+fn read(mail: &MailConfig, base: &Path, address: &Address) -> Result<MailSettings, SettingsError> {
     let transport = match (&mail.smtp, &mail.sendmail) {
         (Some(url), _) => {
             let mut smtp: SmtpSettings = url.parse()?;
@@ -45,7 +46,7 @@ fn read(mail: &MailConfig, config: &Config, base: &Path) -> Result<MailSettings,
         to: mail.to.clone(),
         severity_min: mail.severity_min,
         transport,
-        console_url: mail.console_url.clone().unwrap_or_else(|| format!("http://{}", config.http.listen)),
+        console_url: mail.console_url.clone().unwrap_or_else(|| address.url()),
     })
 }
 
@@ -65,9 +66,9 @@ pub fn start(
         let delivery = Delivery::new(node.state.clone(), settings, Arc::clone(&wake), wall())
             .map_err(|error| NodeError::Mail { what: chain(&error) })?;
         let stop = stop.clone();
-        tasks.spawn(async move { delivery.run(stop).await });
+        watch_over(node, tasks, "mail delivery", async move { delivery.run(stop).await });
     }
-    tasks.spawn(tell(Arc::clone(node), settings, wake, stop.clone()));
+    watch_over(node, tasks, PART, tell(Arc::clone(node), settings, wake, stop.clone()));
     Ok(())
 }
 
@@ -90,7 +91,10 @@ async fn tell(node: Arc<Node>, settings: Option<MailSettings>, wake: Arc<Notify>
                 node.health.ill(PART, chain(&error), now());
                 true
             }
-            Err(_) => return,
+            Err(error) => {
+                node.health.ill(PART, chain(&error), now());
+                true
+            }
         };
         tokio::select! {
             () = stop.cancelled() => return,

@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::folder::DataFolder;
 use crate::pipeline::bridge::IntakeBridge;
 use crate::pipeline::identity::NodeIdentity;
+use crate::pipeline::readers::{LOGS, METRICS};
 use crate::pipeline::stages::{Health, Stages};
+use crate::ship::CLOCK;
 use crate::sources::SourceRegistry;
 
 /// The running node.
@@ -48,6 +50,7 @@ pub struct Node {
     /// Which parts are failing.
     pub health: Health,
     pub(crate) ready: AtomicBool,
+    pub(crate) failed: AtomicBool,
     pub(crate) journal_end: watch::Sender<u64>,
     pub(crate) caught_up: Seq,
     /// Cancelled when the node stops.
@@ -55,18 +58,32 @@ pub struct Node {
 }
 
 impl Node {
-    /// Tells whether the node can take in and answer: its stores have read what was on disk at the start.
+    /// Tells whether the node can take in and answer: its stores have read what was on disk at the start, and neither
+    /// they nor the intake log are failing.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.has_caught_up() && !self.health.is_ill(&[CLOCK, METRICS, LOGS])
+    }
+
+    fn has_caught_up(&self) -> bool {
         if self.ready.load(Ordering::Relaxed) {
             return true;
         }
         let reached = self.stages.all_reached();
-        let ready = [crate::pipeline::readers::METRICS, crate::pipeline::readers::LOGS]
-            .iter()
-            .all(|reader| reached.get(reader).is_some_and(|seq| *seq >= self.caught_up));
+        let ready = [METRICS, LOGS].iter().all(|reader| reached.get(reader).is_some_and(|seq| *seq >= self.caught_up));
         self.ready.store(ready, Ordering::Relaxed);
         ready
+    }
+
+    /// Ends the node because one of its parts ended by a bug; whoever supervises the process starts it again.
+    pub fn fail(&self, part: &'static str) {
+        self.health.ill(
+            part,
+            "it ended unexpectedly; the node ends to be started again".to_owned(),
+            crate::clock::now(),
+        );
+        self.failed.store(true, Ordering::Relaxed);
+        self.stop.cancel();
     }
 
     /// Appends a record to the intake log and answers its position once it is on disk.

@@ -32,17 +32,22 @@ enum Metric {
     IntakeFsyncs,
     IntakeRecords,
     IntakeRefused,
+    IntakeFailed,
+    IntakeQueued,
+    IntakeFsyncErrors,
     IntakeDamaged,
     ReaderLag,
     MetricsSeries,
     MetricsStored,
     MetricsLate,
+    MetricsRefused,
     MetricsBytes,
     LogsStored,
     LogsBytes,
     EngineSeries,
     EngineSignals,
     EngineIncidents,
+    EngineRefused,
     EngineSeconds,
     JournalEntries,
     MailQueued,
@@ -68,6 +73,11 @@ impl Metric {
             Self::IntakeFsyncs => ("watchkeeper_intake_fsyncs_total", "Forced writes of the intake log.", true),
             Self::IntakeRecords => ("watchkeeper_intake_records_total", "Records written.", true),
             Self::IntakeRefused => ("watchkeeper_intake_refused_records_total", "Records refused while busy.", true),
+            Self::IntakeFailed => {
+                ("watchkeeper_intake_failed_records_total", "Records that could not be written.", true)
+            }
+            Self::IntakeQueued => ("watchkeeper_intake_queued_records", "Records that wait for the disk.", false),
+            Self::IntakeFsyncErrors => ("watchkeeper_intake_fsync_errors_total", "Forced writes that failed.", true),
             Self::IntakeDamaged => ("watchkeeper_intake_damaged_records_total", "Records lost to damage.", true),
             Self::ReaderLag => {
                 ("watchkeeper_reader_lag_records", "Records that are not yet in a reader's own files.", false)
@@ -75,12 +85,14 @@ impl Metric {
             Self::MetricsSeries => ("watchkeeper_metrics_series", "Series held.", false),
             Self::MetricsStored => ("watchkeeper_metrics_stored_samples_total", "Samples stored.", true),
             Self::MetricsLate => ("watchkeeper_metrics_late_samples_total", "Samples stored out of order.", true),
+            Self::MetricsRefused => ("watchkeeper_metrics_refused_samples_total", "Samples refused, by reason.", true),
             Self::MetricsBytes => ("watchkeeper_metrics_size_bytes", "Metric blocks on disk.", false),
             Self::LogsStored => ("watchkeeper_logs_stored_records_total", "Log records stored.", true),
             Self::LogsBytes => ("watchkeeper_logs_size_bytes", "Logs on disk.", false),
             Self::EngineSeries => ("watchkeeper_engine_series", "Series that detectors follow.", false),
             Self::EngineSignals => ("watchkeeper_engine_open_signals", "Signals that hold.", false),
             Self::EngineIncidents => ("watchkeeper_engine_open_incidents", "Incidents not resolved.", false),
+            Self::EngineRefused => ("watchkeeper_engine_refused_total", "What a bound kept out, by bound.", true),
             Self::EngineSeconds => ("watchkeeper_engine_step_seconds_total", "Time spent in the engine.", true),
             Self::JournalEntries => ("watchkeeper_journal_entries_total", "Entries of the journal.", true),
             Self::MailQueued => ("watchkeeper_mail_queued_messages", "Mails that wait.", false),
@@ -163,6 +175,9 @@ fn intake(node: &Node, rows: &mut Rows) {
     rows.add(Metric::IntakeFsyncs, stats.syncs as f64);
     rows.add(Metric::IntakeRecords, stats.written_records as f64);
     rows.add(Metric::IntakeRefused, stats.refused_records as f64);
+    rows.add(Metric::IntakeFailed, stats.failed_records as f64);
+    rows.add(Metric::IntakeQueued, stats.queued_records as f64);
+    rows.add(Metric::IntakeFsyncErrors, stats.sync_errors as f64);
     rows.add(Metric::IntakeDamaged, stats.damaged_records as f64);
     for reader in &stats.readers {
         rows.add_with(Metric::ReaderLag, &[("reader", &reader.name)], reader.lag_records as f64);
@@ -176,11 +191,29 @@ fn stores(node: &Node, rows: &mut Rows) {
     rows.add(Metric::MetricsBytes, metrics.bytes as f64);
     rows.add(Metric::MetricsStored, metrics.appended.stored as f64);
     rows.add(Metric::MetricsLate, metrics.appended.late as f64);
+    let appended = metrics.appended;
+    for (reason, count) in [
+        ("future", appended.future),
+        ("too_old", appended.too_old),
+        ("duplicate", appended.duplicate),
+        ("over_limit", appended.over_limit),
+    ] {
+        rows.add_with(Metric::MetricsRefused, &[("reason", reason)], count as f64);
+    }
     rows.add(Metric::LogsStored, lake.appended as f64);
     rows.add(Metric::LogsBytes, lake.bytes as f64);
     rows.add(Metric::EngineSeries, engine.series as f64);
     rows.add(Metric::EngineSignals, engine.signals_open as f64);
     rows.add(Metric::EngineIncidents, engine.incidents_open as f64);
+    for (bound, count) in [
+        ("series", engine.series_refused),
+        ("window", engine.window_refused),
+        ("speakers", engine.speakers_refused),
+        ("signals", engine.signals_refused),
+        ("incidents", engine.incidents_refused),
+    ] {
+        rows.add_with(Metric::EngineRefused, &[("bound", bound)], count as f64);
+    }
     rows.add(Metric::EngineSeconds, counts.step_seconds_total);
 }
 

@@ -104,8 +104,15 @@ fn meta(kind: FrameKind, from: Seq) -> FrameMeta {
 }
 
 fn write_records(node: &Node, from: Seq, until: Instant, out: &mut impl Write) -> Result<Seq, RecordingError> {
-    let mut at = from;
+    let (mut at, mut end) = (from, None);
     loop {
+        // Once time is up, what is on disk by then is the end, however much more comes in.
+        if end.is_none() && (Instant::now() >= until || node.stop.is_cancelled()) {
+            end = Some(node.intake.durable());
+        }
+        if end.is_some_and(|end| at >= end) {
+            return Ok(at);
+        }
         let batch = node.intake.read(at, READ_BYTES).map_err(store)?;
         if !batch.records.is_empty() {
             // A frame's records follow each other without a gap; a crash or a failed write leaves gaps between frames.
@@ -114,7 +121,7 @@ fn write_records(node: &Node, from: Seq, until: Instant, out: &mut impl Write) -
                 at = run.last().map_or(at, |record| record.seq);
             }
             at = batch.next;
-        } else if Instant::now() >= until || node.stop.is_cancelled() {
+        } else if end.is_some() {
             return Ok(at);
         } else {
             let _ = node.intake.wait_beyond(at, WAIT);
@@ -126,7 +133,10 @@ fn write_records(node: &Node, from: Seq, until: Instant, out: &mut impl Write) -
 fn write_facts(node: &Node, from: Seq, last: Seq, out: &mut impl Write) -> Result<(), RecordingError> {
     let deadline = Instant::now() + Duration::from_secs(10);
     let engine = || node.stages.all_reached().get(crate::pipeline::readers::ENGINE).copied();
-    while engine().is_some_and(|at| at < last) && Instant::now() < deadline {
+    while engine().is_some_and(|at| at < last) {
+        if Instant::now() >= deadline {
+            return Err(store("the engine has not come this far yet; record again in a minute"));
+        }
         std::thread::park_timeout(Duration::from_millis(20));
     }
     let (mut lines, mut after) = (Vec::new(), 0);

@@ -37,7 +37,11 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 /// How often the node looks after its lists and seals the journal.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10);
 /// How long sources and connections may take to end.
-const END_MAX: Duration = Duration::from_secs(2);
+const END_MAX: Duration = Duration::from_millis(1_500);
+/// How long the stores may take to write what they hold in memory; the next start reads it from the intake log else.
+const FLUSH_MAX: Duration = Duration::from_millis(2_500);
+/// The part of the node that tells the engine the time; it fails where nothing can be appended.
+pub(crate) const CLOCK: &str = "clock";
 
 /// How to start a ship node.
 #[derive(Debug)]
@@ -52,10 +56,33 @@ pub struct ShipOptions {
     pub insecure_http: bool,
 }
 
+/// Where people and programs reach the node.
+#[derive(Debug, Clone, Copy)]
+pub struct Address {
+    listen: SocketAddr,
+    encrypted: bool,
+}
+
+impl Address {
+    /// TLS wherever a certificate is given, and on every address but loopback unless that was waived.
+    fn of(config: &Config, insecure_http: bool) -> Self {
+        let listen = config.http.listen;
+        let given = config.http.tls_certificate.is_some();
+        Self { listen, encrypted: given || !(listen.ip().is_loopback() || insecure_http) }
+    }
+
+    /// The address for a browser, without a slash at its end.
+    pub fn url(&self) -> String {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        if self.listen.ip().is_unspecified() {
+            return format!("{scheme}://{}:{}", hostname(), self.listen.port());
+        }
+        format!("{scheme}://{}", self.listen)
+    }
+}
+
 /// A node that runs.
 pub struct Started {
-    /// Where console and API listen.
-    pub address: SocketAddr,
     /// The console's address for a browser.
     pub console_url: String,
     /// The set-up token, while no account exists.
@@ -74,15 +101,14 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let ShipOptions { config, base, data, insecure_http } = options;
     let listen = config.http.listen;
     let rules = read_rules(&config, &base)?;
-    let mail_settings = mail::settings(&config, &base)?;
+    let address = Address::of(&config, insecure_http);
+    let mail_settings = mail::settings(&config, &base, &address)?;
     let folder = DataFolder::open(&data)?;
-    let encrypted = !listen.ip().is_loopback() && !insecure_http;
-    let acceptor = encrypted.then(|| tls::acceptor(&config.http, &data, &hostname())).transpose()?;
+    let acceptor = address.encrypted.then(|| tls::acceptor(&config.http, &base, &data, &hostname())).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
     let prepared =
         Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
     let unix = bind_unix(&socket_path(&data))?;
-    let address = tcp.local_addr().unwrap_or(listen);
 
     let (node, engine, engine_at) = open_node(config, folder, stop.clone())?;
     let node = Arc::new(node);
@@ -97,32 +123,30 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     tasks.spawn(serve_unix(unix, router.clone(), stop.clone()));
     tasks.spawn(serve_tcp(tcp, acceptor, router, stop.clone()));
     instruct(&node, rules).await?;
-    tasks.spawn(tick(Arc::clone(&node), stop.clone()));
-    tasks.spawn(housekeeping(Arc::clone(&node), stop.clone()));
+    watch_over(&node, &tasks, CLOCK, tick(Arc::clone(&node), stop.clone()));
+    watch_over(&node, &tasks, "housekeeping", housekeeping(Arc::clone(&node), stop.clone()));
     sources::start(&node, prepared, &tasks, &stop);
     tasks.spawn(own_metrics::run(Arc::clone(&node), node.sources.add(own_metrics::SOURCE, true), stop.clone()));
     mail::start(&node, mail_settings, &tasks, &stop)?;
     tasks.close();
-    let scheme = if encrypted { "https" } else { "http" };
-    Ok(Started {
-        address,
-        console_url: format!("{scheme}://{address}/"),
-        setup_token,
-        tasks,
-        readers,
-        readers_stop,
-        node,
-    })
+    Ok(Started { console_url: format!("{}/", address.url()), setup_token, tasks, readers, readers_stop, node })
 }
 
 impl Started {
-    /// Waits until everything has ended and every store is flushed; to be called after the stop.
-    pub async fn finish(self) {
+    /// Resolves when the node stops by itself, because one of its parts ended by a bug.
+    pub async fn failed(&self) {
+        self.node.stop.cancelled().await;
+    }
+
+    /// Waits until everything has ended and every store is flushed; to be called after the stop. Answers whether the
+    /// node ended because it was told to.
+    pub async fn finish(self) -> bool {
         if tokio::time::timeout(END_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         self.readers_stop.cancel();
         let (readers, node) = (self.readers, self.node);
+        let failed = node.failed.load(std::sync::atomic::Ordering::Relaxed);
         let flushed = tokio::task::spawn_blocking(move || {
             for reader in readers {
                 let _ = reader.join();
@@ -133,9 +157,11 @@ impl Started {
             node.intake.close();
             let _ = std::fs::remove_file(socket_path(node.folder.root()));
         });
-        if flushed.await.is_err() {
-            tracing::error!("the last flush failed; the next start reads the intake log again");
+        match tokio::time::timeout(FLUSH_MAX, flushed).await {
+            Ok(Ok(())) => {}
+            _ => tracing::warn!("the stores could not be flushed in time; the next start reads the intake log"),
         }
+        !failed
     }
 }
 
@@ -182,6 +208,7 @@ pub(crate) fn open_node(
         stages: Stages::default(),
         health: Health::default(),
         ready: AtomicBool::new(false),
+        failed: AtomicBool::new(false),
         journal_end,
         stop,
     };
@@ -298,6 +325,22 @@ async fn instruct(node: &Node, files: Vec<(String, String)>) -> Result<(), NodeE
     Ok(())
 }
 
+/// Runs a task of the node; one that ends by a bug ends the node.
+pub(crate) fn watch_over(
+    node: &Arc<Node>,
+    tasks: &TaskTracker,
+    part: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let node = Arc::clone(node);
+    let running = tasks.spawn(task);
+    tasks.spawn(async move {
+        if running.await.is_err_and(|error| error.is_panic()) {
+            node.fail(part);
+        }
+    });
+}
+
 async fn tick(node: Arc<Node>, stop: CancellationToken) {
     let mut beat = tokio::time::interval(TICK_EVERY);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -306,9 +349,9 @@ async fn tick(node: Arc<Node>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = beat.tick() => {}
         }
-        match node.append(NewRecord { received: now(), source: "clock".into(), body: Body::Tick }).await {
-            Ok(_) => node.health.well("clock"),
-            Err(error) => node.health.ill("clock", http::chain(&error), now()),
+        match node.append(NewRecord { received: now(), source: CLOCK.into(), body: Body::Tick }).await {
+            Ok(_) => node.health.well(CLOCK),
+            Err(error) => node.health.ill(CLOCK, http::chain(&error), now()),
         }
     }
 }

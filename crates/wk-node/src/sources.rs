@@ -50,6 +50,12 @@ impl SourceRegistry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Tells whether any source but the node itself has brought anything since the start.
+    pub fn have_spoken(&self) -> bool {
+        let others = |entry: &Entry| entry.name.as_str() != crate::own_metrics::SOURCE;
+        self.entries().iter().filter(|entry| others(entry)).any(|entry| entry.stats.snapshot().accepted > 0)
+    }
+
     fn entries(&self) -> Vec<Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

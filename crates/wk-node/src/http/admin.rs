@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use wk_store::state::{Head, MessageFilter, MessageState, NewEvent, Role, TokenId
 use crate::clock::now;
 use crate::folder::{setup_token_path, write_private};
 use crate::http::auth::{Admin, Operator, Viewer};
+use crate::http::extract::{Form, Query};
 use crate::http::incidents::describe_message;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
@@ -35,11 +36,11 @@ pub struct NewToken {
 pub async fn create(
     Shared(node): Shared<Arc<Node>>,
     Admin(principal): Admin,
-    Json(form): Json<NewToken>,
+    Form(form): Form<NewToken>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let role: Role = form.role.parse()?;
-    let person = principal.person(&node)?;
     blocking(&node, move |node| -> Result<_, Problem> {
+        let person = principal.person(node)?;
         let (id, secret) = node.state.create_token(role, &form.label, Some(&person), now())?;
         let answer = json!({"id": id, "role": role.as_str(), "label": form.label, "secret": secret.expose()});
         Ok((StatusCode::CREATED, Json(answer)))
@@ -50,7 +51,8 @@ pub async fn create(
 /// Lists tokens, without their secrets.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses((status = 200, body = Object)))]
 pub async fn list(Shared(node): Shared<Arc<Node>>, _: Admin) -> Result<Json<Value>, Problem> {
-    Ok(Json(json!({"tokens": node.state.tokens()?})))
+    let tokens = blocking(&node, |node| node.state.tokens()).await?;
+    Ok(Json(json!({ "tokens": tokens })))
 }
 
 /// Revokes a token.
@@ -60,8 +62,8 @@ pub async fn revoke(
     Admin(principal): Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let person = principal.person(&node)?;
     blocking(&node, move |node| -> Result<_, Problem> {
+        let person = principal.person(node)?;
         node.state.revoke_token(&TokenId::from(id.as_str()), Some(&person), now())?;
         Ok(StatusCode::NO_CONTENT)
     })
@@ -112,7 +114,8 @@ pub async fn mails(
             Problem::bad_request(format!("{word:?} is no state; use queued, delivered, dead or superseded"))
         })?),
     };
-    let messages = node.state.messages(&MessageFilter { state, ..MessageFilter::default() })?;
+    let messages =
+        blocking(&node, move |node| node.state.messages(&MessageFilter { state, ..MessageFilter::default() })).await?;
     Ok(Json(json!({"messages": messages.iter().map(describe_message).collect::<Vec<_>>()})))
 }
 
@@ -160,8 +163,8 @@ pub async fn confirm_clock(
     Shared(node): Shared<Arc<Node>>,
     Operator(principal): Operator,
 ) -> Result<Json<Value>, Problem> {
-    let person = principal.person(&node)?;
     blocking(&node, move |node| -> Result<_, Problem> {
+        let person = principal.person(node)?;
         let time = now();
         node.metrics.confirm_clock(time);
         node.lake.confirm_clock();

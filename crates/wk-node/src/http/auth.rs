@@ -12,6 +12,7 @@ use wk_types::PersonRef;
 use crate::clock::now;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
+use crate::http::session::blocking;
 use crate::node::Node;
 
 /// The cookie that carries a session.
@@ -38,24 +39,26 @@ impl Principal {
     }
 }
 
-fn authenticate(parts: &Parts, node: &Node) -> Result<Principal, Problem> {
+async fn authenticate(parts: &Parts, node: &Arc<Node>) -> Result<Principal, Problem> {
     if parts.extensions.get::<Peer>() == Some(&Peer::Local) {
         return Ok(Principal { name: "local".to_owned(), role: Role::Admin });
     }
-    if let Some(secret) = bearer(&parts.headers) {
-        let token = node.state.token(secret, now())?.ok_or_else(|| {
+    if let Some(secret) = bearer(&parts.headers).map(str::to_owned) {
+        let token = blocking(node, move |node| node.state.token(&secret, now())).await?.ok_or_else(|| {
             Problem::unauthorized(
                 "the token is not known or was revoked; make one: watchkeeper token create --role viewer",
             )
         })?;
-        let name = if token.label.is_empty() { format!("token {}", token.id) } else { token.label };
-        return Ok(Principal { name, role: token.role });
+        return Ok(Principal {
+            name: format!("token {} {}", token.id, token.label).trim_end().to_owned(),
+            role: token.role,
+        });
     }
     let secret = session_secret(&parts.headers)
+        .map(str::to_owned)
         .ok_or_else(|| Problem::unauthorized("sign in, or send a token as Authorization: Bearer"))?;
-    let account = node
-        .state
-        .session(secret, now())?
+    let account = blocking(node, move |node| node.state.session(&secret, now()))
+        .await?
         .ok_or_else(|| Problem::unauthorized("the session has ended; sign in again"))?;
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     if !reads && !parts.headers.contains_key(CHANGE_HEADER) {
@@ -80,8 +83,8 @@ pub fn session_secret(headers: &HeaderMap) -> Option<&str> {
         .map(|(_, value)| value)
 }
 
-fn require(parts: &Parts, node: &Node, least: Role) -> Result<Principal, Problem> {
-    let principal = authenticate(parts, node)?;
+async fn require(parts: &Parts, node: &Arc<Node>, least: Role) -> Result<Principal, Problem> {
+    let principal = authenticate(parts, node).await?;
     if principal.role.covers(least) {
         Ok(principal)
     } else {
@@ -104,7 +107,7 @@ macro_rules! guard {
             type Rejection = Problem;
 
             async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Problem> {
-                require(parts, node, $role).map(Self)
+                require(parts, node, $role).await.map(Self)
             }
         }
     };
@@ -139,7 +142,7 @@ impl FromRequestParts<Arc<Node>> for Ingest {
             _ => None,
         };
         if bearer(&parts.headers).is_some() || peer.is_none() {
-            require(parts, node, Role::Ingest)?;
+            require(parts, node, Role::Ingest).await?;
             return Ok(Self { peer });
         }
         let loopback = peer.is_some_and(|peer| peer.is_loopback());

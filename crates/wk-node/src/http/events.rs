@@ -23,7 +23,8 @@ const ENTRIES_MAX: usize = 200;
 pub async fn stream(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let watch = node.watch_journal();
     let at = *watch.borrow();
-    let start = Live { node, watch, at, queued: vec![Event::default().event("status").data("{}")] };
+    let beat = tokio::time::interval(STATUS_EVERY);
+    let start = Live { node, watch, at, beat, queued: Vec::new() };
     let events = futures::stream::unfold(start, |mut live| async move {
         let event = live.next().await?;
         Some((Ok(event), live))
@@ -35,32 +36,34 @@ struct Live {
     node: Arc<Node>,
     watch: tokio::sync::watch::Receiver<u64>,
     at: u64,
+    beat: tokio::time::Interval,
     queued: Vec<Event>,
 }
 
 impl Live {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.queued.pop() {
+            if !self.queued.is_empty() {
+                let event = self.queued.remove(0);
                 return Some(event);
             }
             tokio::select! {
                 () = self.node.stop.cancelled() => return None,
-                () = tokio::time::sleep(STATUS_EVERY) => self.queued.push(Event::default().event("status").data("{}")),
+                _ = self.beat.tick() => self.queued.push(Event::default().event("status").data("{}")),
                 changed = self.watch.changed() => {
                     changed.ok()?;
-                    self.collect().await;
+                    while self.collect().await == ENTRIES_MAX {}
                 }
             }
         }
     }
 
-    /// Queues what the new entries mean, the last first, as [`Self::next`] takes from the end.
-    async fn collect(&mut self) {
+    /// Queues what the next entries mean; answers how many there were.
+    async fn collect(&mut self) -> usize {
         let (node, after) = (Arc::clone(&self.node), self.at);
         let read = tokio::task::spawn_blocking(move || node.state.journal_after(after, ENTRIES_MAX)).await;
-        let Ok(Ok(entries)) = read else { return };
-        for entry in entries.iter().rev() {
+        let Ok(Ok(entries)) = read else { return 0 };
+        for entry in &entries {
             if let Some(id) = incident_of(&entry.body) {
                 let data = json!({"id": id, "kind": entry.kind}).to_string();
                 self.queued.push(Event::default().event("incident").data(data));
@@ -70,6 +73,7 @@ impl Live {
             self.at = last.entry;
             self.queued.push(Event::default().event("journal").data(json!({"entry": last.entry}).to_string()));
         }
+        entries.len()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use wk_types::{Body, Command, CommandId, Incident, IncidentId, IncidentState, Ne
 
 use crate::clock::now;
 use crate::http::auth::{Operator, Viewer};
+use crate::http::extract::{Form, Query};
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
 use crate::node::Node;
@@ -153,7 +154,7 @@ pub async fn comment(
     Shared(node): Shared<Arc<Node>>,
     operator: Operator,
     Path(id): Path<String>,
-    Json(Comment { text }): Json<Comment>,
+    Form(Comment { text }): Form<Comment>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let text = text.trim().to_owned();
     if text.is_empty() || text.len() > COMMENT_BYTES_MAX {
@@ -173,14 +174,16 @@ async fn command(
     verb: impl FnOnce(IncidentId) -> Verb,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let incident = IncidentId::from(id);
-    let known = {
-        let incident = incident.clone();
-        blocking(node, move |node| node.state.incident(&incident)).await?.is_some()
-    };
-    if !known {
-        return Err(Problem::not_found(format!("there is no incident {incident}; watchkeeper incidents lists them")));
-    }
-    let person = principal.person(node)?;
+    let looked_up = incident.clone();
+    let person = blocking(node, move |node| -> Result<_, Problem> {
+        if node.state.incident(&looked_up)?.is_none() {
+            return Err(Problem::not_found(format!(
+                "there is no incident {looked_up}; watchkeeper incidents lists them"
+            )));
+        }
+        principal.person(node)
+    })
+    .await?;
     let id = send(node, Some(person), verb(incident)).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"command": id.as_str()}))))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State as Shared;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -17,15 +18,19 @@ use crate::http::session::blocking;
 use crate::node::Node;
 use crate::sources::{self, JSON_LOGS, REMOTE_WRITE};
 
+/// Names the records that a write became, for `watchkeeper trace`.
+const RECORDS_HEADER: &str = "x-watchkeeper-records";
+
 /// Takes Prometheus remote write 1.0.
 #[utoipa::path(post, path = "/api/v1/write", tag = "ingest", request_body(content = Vec<u8>, content_type = "application/x-protobuf"), responses((status = 204), (status = 400, body = Object), (status = 413, body = Object), (status = 415, body = Object), (status = 503, body = Object)))]
 pub async fn write(
     Shared(node): Shared<Arc<Node>>,
     ingest: Ingest,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let context = sources::context(&node, REMOTE_WRITE, false);
+    let body = counted(&context, body)?;
     let records = blocking(&node, move |node| -> Result<_, Problem> {
         let context = sources::context(node, REMOTE_WRITE, false);
         let parsed = remote_write::parse(
@@ -41,8 +46,9 @@ pub async fn write(
         Ok(remote_write::records(&context, parsed, ingest.peer))
     })
     .await?;
-    store(&context, records).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let stored = store(&context, records).await?;
+    let names: Vec<String> = stored.iter().map(ToString::to_string).collect();
+    Ok((StatusCode::NO_CONTENT, [(RECORDS_HEADER, names.join(","))]).into_response())
 }
 
 /// Takes JSON lines or a JSON array, as Vector's `http` sink and Fluent Bit's `http` output send them.
@@ -50,9 +56,10 @@ pub async fn write(
 pub async fn logs(
     Shared(node): Shared<Arc<Node>>,
     ingest: Ingest,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let context = sources::context(&node, JSON_LOGS, false);
+    let body = counted(&context, body)?;
     let (rejected, rejected_count, records) = blocking(&node, move |node| -> Result<_, Problem> {
         let context = sources::context(node, JSON_LOGS, false);
         let parsed = json_logs::parse(&body);
@@ -76,6 +83,17 @@ pub async fn logs(
         answer["error"] = json!("no line could be taken; rejections says why");
     }
     Ok((status, Json(answer)))
+}
+
+/// The body, or its refusal, which is counted: too large, cut off, or not what its encoding says.
+fn counted(context: &SourceContext, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| {
+        let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let reason = if too_large { "body too large" } else { "body cannot be read" };
+        context.stats.rejected(reason, 1, &rejection.body_text());
+        let hint = if too_large { "; send smaller batches" } else { "" };
+        Problem::new(rejection.status(), format!("{}{hint}", rejection.body_text()))
+    })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {

@@ -10,6 +10,7 @@ use wk_types::DurationMs;
 
 use crate::assist::NodeShip;
 use crate::http::auth::Viewer;
+use crate::http::extract::Form;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
 use crate::node::Node;
@@ -30,7 +31,7 @@ pub struct SqlQuery {
 pub async fn sql(
     Shared(node): Shared<Arc<Node>>,
     _: Viewer,
-    Json(SqlQuery { query }): Json<SqlQuery>,
+    Form(SqlQuery { query }): Form<SqlQuery>,
 ) -> Result<Json<SqlAnswer>, Problem> {
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
     blocking(&node, move |node| node.lake.sql(&node.state.path(), &query, &limits)).await.map(Json)
@@ -47,7 +48,7 @@ pub struct Question {
 pub async fn ask(
     Shared(node): Shared<Arc<Node>>,
     _: Viewer,
-    Json(Question { question }): Json<Question>,
+    Form(Question { question }): Form<Question>,
 ) -> Result<Json<wk_assist::Answer>, Problem> {
     blocking(&node, move |node| -> Result<_, Problem> { Ok(wk_assist::answer(&question, &NodeShip(node))) })
         .await

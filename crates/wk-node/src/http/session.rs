@@ -9,11 +9,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wk_store::state::{Account, Secret};
 
 use crate::clock::now;
 use crate::folder::setup_token_path;
 use crate::http::auth::{SESSION_COOKIE, Viewer, session_secret};
+use crate::http::extract::Form;
 use crate::http::problem::Problem;
 use crate::http::server::Peer;
 use crate::node::Node;
@@ -57,8 +59,9 @@ pub async fn show(Shared(node): Shared<Arc<Node>>, viewer: Result<Viewer, Proble
 pub async fn set_up(
     Shared(node): Shared<Arc<Node>>,
     Extension(peer): Extension<Peer>,
-    Json(form): Json<SetUp>,
+    Form(form): Form<SetUp>,
 ) -> Result<Response, Problem> {
+    let _slot = slot()?;
     let begun = blocking(&node, move |node| -> Result<_, Problem> {
         node.state.set_up(&form.token, &form.name, &form.password, now())?;
         begin(node, &form.name, &form.password)
@@ -74,8 +77,9 @@ pub async fn set_up(
 pub async fn sign_in(
     Shared(node): Shared<Arc<Node>>,
     Extension(peer): Extension<Peer>,
-    Json(form): Json<SignIn>,
+    Form(form): Form<SignIn>,
 ) -> Result<Response, Problem> {
+    let _slot = slot()?;
     let begun = blocking(&node, move |node| begin(node, &form.name, &form.password)).await?;
     begun.answer(&node, peer)
 }
@@ -89,6 +93,16 @@ pub async fn sign_out(Shared(node): Shared<Arc<Node>>, headers: HeaderMap, _: Vi
     let mut response = StatusCode::NO_CONTENT.into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie("", 0, false)?);
     Ok(response)
+}
+
+/// Hashing a password takes a processor core for a moment; more than this at once are told to come again, so that
+/// nobody without an account can make telemetry wait.
+static HASHING: Semaphore = Semaphore::const_new(2);
+
+fn slot() -> Result<SemaphorePermit<'static>, Problem> {
+    HASHING.try_acquire().map_err(|_| {
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many are signing in at once; try again in a second")
+    })
 }
 
 struct Begun {

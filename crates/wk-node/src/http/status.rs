@@ -41,15 +41,16 @@ pub async fn readyz(Shared(node): Shared<Arc<Node>>) -> (StatusCode, &'static st
 pub async fn status(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Result<Json<Value>, Problem> {
     blocking(&node, |node| -> Result<_, Problem> {
         let open = open_by_severity(node)?;
-        let ailing = !node.health.ailments().is_empty();
-        let state = match open {
-            [0, 0, 0] if !ailing => "well",
-            [0, 0, _] if !ailing => "attention",
-            [0, _, _] if !ailing => "attention",
-            _ => "trouble",
-        };
         let silent = node.sources.silent(now());
         let mail: SpoolCounts = node.state.spool_counts()?;
+        let host = gauges::host(node);
+        let state = match open {
+            [critical, _, _] if critical > 0 || !node.health.ailments().is_empty() => "trouble",
+            [_, major, minor] if major + minor > 0 || !silent.is_empty() || mail.dead > 0 => "attention",
+            // Nothing is green by default: without a source that has spoken, nobody knows.
+            _ if !node.sources.have_spoken() => "unknown",
+            _ => "well",
+        };
         Ok(Json(json!({
             "vessel": {"id": node.vessel.as_str(), "name": node.config.name},
             "version": env!("CARGO_PKG_VERSION"),
@@ -60,7 +61,7 @@ pub async fn status(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Result<Json<V
             "assets": node.state.assets()?.len(),
             "sources": {"total": node.sources.len(), "silent": silent.len(), "silent_names": silent},
             "mail": {"configured": node.config.mail.is_some(), "queued": mail.queued, "dead": mail.dead},
-            "host": gauges::host(node),
+            "host": host,
             "disk": gauges::data_disk(node),
             "ailments": node.health.ailments(),
         })))
@@ -104,7 +105,8 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
         "intake": {
             "first": intake.first, "last": durable, "bytes": intake.bytes, "segments": intake.segments,
             "bytes_max": node.config.storage.intake_bytes_max, "readers": readers,
-            "damaged_records": intake.damaged_records, "refused": intake.refused_records, "fsyncs": intake.syncs,
+            "damaged_records": intake.damaged_records, "refused": intake.refused_records, "failed": intake.failed_records, "queued": intake.queued_records,
+            "queued_bytes": intake.queued_bytes, "fsyncs": intake.syncs, "fsync_errors": intake.sync_errors,
         },
         "sources": node.sources.describe(now()),
         "metrics": {
@@ -117,11 +119,16 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
             "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": lake.appended,
         },
         "engine": {
+            "refused": {
+                "series": engine.series_refused, "window": engine.window_refused,
+                "speakers": engine.speakers_refused, "signals": engine.signals_refused,
+                "incidents": engine.incidents_refused,
+            },
             "series": engine.series, "signals_open": engine.signals_open, "incidents_open": engine.incidents_open,
             "facts": counts.facts, "step_seconds_total": counts.step_seconds_total, "rules": engine.rules,
         },
         "journal": {"entries": *node.watch_journal().borrow(), "sealed": head.entries},
-        "notify": {"queued": mail.queued, "delivered": mail.delivered, "dead": mail.dead},
+        "notify": {"queued": mail.queued, "delivered": mail.delivered, "dead": mail.dead, "superseded": mail.superseded, "untold": mail.untold},
         "unknown_senders": node.state.unknown_senders()?,
         "ailments": node.health.ailments(),
     }))

@@ -12,19 +12,19 @@ use tokio_rustls::TlsAcceptor;
 use wk_config::HttpConfig;
 
 use crate::error::NodeError;
-use crate::folder::write_private;
+use crate::folder::{create_private, write_private};
 
 fn failed(what: impl std::fmt::Display) -> NodeError {
     NodeError::Tls { what: what.to_string() }
 }
 
-/// Makes the acceptor: from the configured files, else from the node's own authority in `root/tls`.
+/// Makes the acceptor: from the configured files, whose paths are meant from `base`, else from the node's own authority in `root/tls`.
 ///
 /// # Errors
 /// Files that cannot be read, or a certificate and key that do not belong together.
-pub fn acceptor(config: &HttpConfig, root: &Path, hostname: &str) -> Result<TlsAcceptor, NodeError> {
+pub fn acceptor(config: &HttpConfig, base: &Path, root: &Path, hostname: &str) -> Result<TlsAcceptor, NodeError> {
     let (certificate, key) = match (&config.tls_certificate, &config.tls_key) {
-        (Some(certificate), Some(key)) => (read(certificate)?, read(key)?),
+        (Some(certificate), Some(key)) => (read(&base.join(certificate))?, read(&base.join(key))?),
         _ => own_certificate(&root.join("tls"), hostname, config.listen)?,
     };
     let chain: Vec<_> =
@@ -47,12 +47,16 @@ fn read(path: &Path) -> Result<String, NodeError> {
 /// A fresh server certificate, signed by the authority in `dir`, which is made at first use. Browsers are taught to
 /// trust `authority.pem` once; the server's certificate may then change with names and addresses.
 fn own_certificate(dir: &Path, hostname: &str, listen: SocketAddr) -> Result<(String, String), NodeError> {
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    create_private(dir).map_err(failed)?;
     let issuer = authority(dir)?;
     let mut names = vec![hostname.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-    if !listen.ip().is_unspecified() {
+    if listen.ip().is_unspecified() {
+        names.extend(wk_ingest::host::addresses(Path::new("/proc")).iter().map(ToString::to_string));
+    } else {
         names.push(listen.ip().to_string());
     }
+    names.sort();
+    names.dedup();
     let mut params = CertificateParams::new(names).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, hostname);
     let key = KeyPair::generate().map_err(failed)?;

@@ -35,19 +35,28 @@ impl NodeIdentity {
     /// # Errors
     /// A state database that cannot be written; the counts are then kept for the next call.
     pub fn flush(&self, state: &State, now: UtcMs) -> Result<(), StateError> {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(((source, sender), seen)) = unknown.first_key_value() {
-            state.note_unknown(&UnknownSender {
+        // Taken out before the disk is touched: sources must not wait for it.
+        let seen = std::mem::take(&mut *self.unknown.lock().unwrap_or_else(PoisonError::into_inner));
+        let rows: Vec<UnknownSender> = seen
+            .iter()
+            .map(|((source, sender), seen)| UnknownSender {
                 sender: sender.clone(),
                 source: source.clone(),
                 reason: seen.reason.clone(),
                 count: seen.count,
                 first: now,
                 last: now,
-            })?;
-            unknown.pop_first();
+            })
+            .collect();
+        let written = if rows.is_empty() { Ok(()) } else { rows.iter().try_for_each(|row| state.note_unknown(row)) };
+        if written.is_err() {
+            let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, kept) in seen {
+                let entry = unknown.entry(key).or_insert_with(|| Unknown { reason: kept.reason, count: 0 });
+                entry.count += kept.count;
+            }
         }
-        Ok(())
+        written
     }
 
     fn note(&self, source: &SourceName, sender: &Sender<'_>, reason: &str) {

@@ -1,7 +1,7 @@
 //! The readers of the intake log: metric store, log lake and engine, each a thread with its own durable cursor.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wk_engine::Engine;
@@ -26,6 +26,8 @@ const READ_BYTES: usize = 1 << 20;
 const WAIT: Duration = Duration::from_millis(500);
 /// How often the engine's state is saved; a start replays at most this much.
 const SNAPSHOT_EVERY: DurationMs = DurationMs::from_mins(5);
+/// How long a reader goes on reading once the node stops.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// How long a reader waits after its store failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -65,7 +67,7 @@ pub fn start(
         if let Some(gap) = node.intake.register_reader(reader.name(), *cursor)
             && let Err(error) = report_damage(&node.state, &[gap])
         {
-            node.health.ill(reader.name(), chain(error.as_ref()), now());
+            node.health.ill(reader.name(), chain(&error), now());
         }
         node.stages.reached(reader.name(), *cursor);
     }
@@ -80,8 +82,20 @@ pub fn start(
         .collect()
 }
 
+/// Ends the node when a reader's thread ends by a bug: a watch that looks well and sees nothing is the worst.
+struct EndsTheNode<'a>(&'a Node, &'static str);
+
+impl Drop for EndsTheNode<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(self.1);
+        }
+    }
+}
+
 fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &CancellationToken) {
     let name = reader.name();
+    let _guard = EndsTheNode(node, name);
     while !stop.is_cancelled() {
         match round(node, reader.as_mut(), &mut at, WAIT) {
             Ok(()) => node.health.well(name),
@@ -91,8 +105,9 @@ fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &Cancellatio
             }
         }
     }
-    // What was accepted up to here is taken in before the last flush.
-    while node.intake.durable() > at && round(node, reader.as_mut(), &mut at, Duration::ZERO).is_ok() {}
+    // What was accepted up to here is taken in before the last flush, as far as there is time: it is on disk anyway.
+    let until = Instant::now() + DRAIN_MAX;
+    while Instant::now() < until && node.intake.durable() > at && take_batch(node, reader.as_mut(), &mut at).is_ok() {}
     match reader.finish(now()) {
         Ok(cursor) => node.intake.advance(name, cursor),
         Err(error) => tracing::warn!(
@@ -113,9 +128,8 @@ fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> 
 
 fn take_batch(node: &Node, reader: &mut dyn Reader, at: &mut Seq) -> Result<(), Failure> {
     let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
-    if reader.name() == ENGINE {
-        report_damage(&node.state, &damage)?;
-    }
+    // Several readers may meet the same damage; its key lets the journal take it once.
+    report_damage(&node.state, &damage)?;
     reader.take(&records, next)?;
     *at = next;
     node.stages.reached(reader.name(), next);
@@ -234,7 +248,7 @@ impl Reader for EngineReader {
     }
 
     fn take(&mut self, records: &[IntakeRecord], next: Seq) -> Result<(), Failure> {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let from = self.at;
         for record in records.iter().filter(|record| record.seq > from) {
             self.pending.extend(self.engine.step(record));

@@ -101,6 +101,12 @@ impl Health {
         }
     }
 
+    /// Tells whether one of these parts is failing now.
+    pub fn is_ill(&self, parts: &[&str]) -> bool {
+        let ill = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().any(|part| ill.contains_key(part))
+    }
+
     /// The parts that are failing now.
     pub fn ailments(&self) -> Vec<Ailment> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
