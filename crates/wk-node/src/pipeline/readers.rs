@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wk_engine::Engine;
-use wk_store::intake::{Damage, ReadBatch};
+use wk_lake::Lake;
+use wk_store::intake::{Damage, IntakeLog, ReadBatch};
+use wk_store::metrics::MetricStore;
 use wk_store::state::NewEvent;
 use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
 
 use crate::clock::now;
 use crate::http::chain;
 use crate::node::Node;
+use crate::pipeline::stages::Stages;
 
 /// The metric store's name as a reader.
 pub const METRICS: &str = "metrics";
@@ -42,6 +45,11 @@ trait Reader: Send {
 
     /// Makes everything taken in durable, at the end.
     fn finish(&mut self, now: UtcMs) -> Result<Seq, Failure>;
+
+    /// Learns of damage that was skipped. All readers meet the same; one of them reports it.
+    fn meet(&self, _damage: &[Damage]) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -56,34 +64,36 @@ pub fn start(
     engine_at: Seq,
     stop: &CancellationToken,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let (metrics, lake) = (node.metrics.clone(), node.lake.clone());
     let readers: [(Box<dyn Reader>, Seq); 3] = [
-        (Box::new(MetricReader(Arc::clone(node))), node.metrics.cursor()),
-        (Box::new(LogReader(Arc::clone(node))), node.lake.cursor()),
+        (Box::new(MetricReader { metrics, stages: Arc::clone(&node.stages) }), node.metrics.cursor()),
+        (Box::new(LogReader { lake, stages: Arc::clone(&node.stages) }), node.lake.cursor()),
         (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
     ];
-    for (reader, cursor) in &readers {
-        if let Some(gap) = node.intake.register_reader(reader.name(), *cursor)
+    let courses = readers.map(|(reader, at)| {
+        let course = Course { intake: node.intake.clone(), stages: Arc::clone(&node.stages), reader, at };
+        if let Some(gap) = course.enter()
             && let Err(error) = report_damage(node, &[gap])
         {
-            node.health.ill(reader.name(), chain(error.as_ref()), now());
+            node.health.ill(course.reader.name(), chain(error.as_ref()), now());
         }
-        node.stages.reached(reader.name(), *cursor);
-    }
-    readers
+        course
+    });
+    courses
         .into_iter()
-        .map(|(reader, cursor)| {
+        .map(|course| {
             let (node, stop) = (Arc::clone(node), stop.clone());
             std::thread::Builder::new()
-                .name(format!("reader-{}", reader.name()))
-                .spawn(move || run(&node, reader, cursor, &stop))
+                .name(format!("reader-{}", course.reader.name()))
+                .spawn(move || run(&node, course, &stop))
         })
         .collect()
 }
 
-fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &CancellationToken) {
-    let name = reader.name();
+fn run(node: &Node, mut course: Course, stop: &CancellationToken) {
+    let name = course.reader.name();
     while !stop.is_cancelled() {
-        match round(node, reader.as_mut(), &mut at, WAIT) {
+        match course.round(WAIT, &now) {
             Ok(()) => node.health.well(name),
             Err(error) => {
                 node.health.ill(name, chain(error.as_ref()), now());
@@ -91,35 +101,55 @@ fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &Cancellatio
             }
         }
     }
-    // What was accepted up to here is taken in before the last flush.
-    while node.intake.durable() > at && round(node, reader.as_mut(), &mut at, Duration::ZERO).is_ok() {}
-    match reader.finish(now()) {
-        Ok(cursor) => node.intake.advance(name, cursor),
-        Err(error) => tracing::warn!(
+    if let Err(error) = course.finish(&now) {
+        tracing::warn!(
             reader = name,
             error = chain(error.as_ref()),
             "the last flush failed; the next start reads again"
-        ),
+        );
     }
 }
 
-/// Takes one batch where there is one, and looks after the store. After an error the same records come again.
-fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> Result<(), Failure> {
-    let taken = if node.intake.wait_beyond(*at, wait) > *at { take_batch(node, reader, at) } else { Ok(()) };
-    // Also after a failure: a store that is full is mended by being looked after.
-    node.intake.advance(reader.name(), reader.maintain(now())?);
-    taken
+/// A reader's way through the intake log.
+struct Course {
+    intake: IntakeLog,
+    stages: Arc<Stages>,
+    reader: Box<dyn Reader>,
+    /// Everything up to here has been taken in.
+    at: Seq,
 }
 
-fn take_batch(node: &Node, reader: &mut dyn Reader, at: &mut Seq) -> Result<(), Failure> {
-    let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
-    if reader.name() == ENGINE {
-        report_damage(node, &damage)?;
+impl Course {
+    /// Enters the reader into the intake log; answers what is missing where it has seen more than the log holds.
+    fn enter(&self) -> Option<Damage> {
+        let missing = self.intake.register_reader(self.reader.name(), self.at);
+        self.stages.reached(self.reader.name(), self.at);
+        missing
     }
-    reader.take(&records, next)?;
-    *at = next;
-    node.stages.reached(reader.name(), next);
-    Ok(())
+
+    /// Takes one batch where there is one, and looks after the store. After an error the same records come again.
+    fn round(&mut self, wait: Duration, now: &dyn Fn() -> UtcMs) -> Result<(), Failure> {
+        let taken = if self.intake.wait_beyond(self.at, wait) > self.at { self.take_batch() } else { Ok(()) };
+        // Also after a failure: a store that is full is mended by being looked after.
+        self.intake.advance(self.reader.name(), self.reader.maintain(now())?);
+        taken
+    }
+
+    fn take_batch(&mut self) -> Result<(), Failure> {
+        let ReadBatch { records, next, damage } = self.intake.read(self.at, READ_BYTES)?;
+        self.reader.meet(&damage)?;
+        self.reader.take(&records, next)?;
+        self.at = next;
+        self.stages.reached(self.reader.name(), next);
+        Ok(())
+    }
+
+    /// Takes in what was accepted up to here, and makes everything durable.
+    fn finish(&mut self, now: &dyn Fn() -> UtcMs) -> Result<(), Failure> {
+        while self.intake.durable() > self.at && self.round(Duration::ZERO, now).is_ok() {}
+        self.intake.advance(self.reader.name(), self.reader.finish(now())?);
+        Ok(())
+    }
 }
 
 /// Damaged frames lose what they held: told once, in the journal and to the operator.
@@ -138,7 +168,10 @@ fn report_damage(node: &Node, damage: &[Damage]) -> Result<(), Failure> {
     Ok(())
 }
 
-struct MetricReader(Arc<Node>);
+struct MetricReader {
+    metrics: MetricStore,
+    stages: Arc<Stages>,
+}
 
 impl Reader for MetricReader {
     fn name(&self) -> &'static str {
@@ -148,24 +181,27 @@ impl Reader for MetricReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let series = if let Body::Samples(series) = &record.body { series.as_slice() } else { &[] };
-            let appended = self.0.metrics.append(record.seq, record.received, series)?;
-            self.0.stages.stored_samples(&appended);
+            let appended = self.metrics.append(record.seq, record.received, series)?;
+            self.stages.stored_samples(&appended);
         }
         Ok(())
     }
 
     fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
-        self.0.metrics.maintain(now)?;
-        Ok(self.0.metrics.cursor())
+        self.metrics.maintain(now)?;
+        Ok(self.metrics.cursor())
     }
 
     fn finish(&mut self, _now: UtcMs) -> Result<Seq, Failure> {
-        self.0.metrics.flush()?;
-        Ok(self.0.metrics.cursor())
+        self.metrics.flush()?;
+        Ok(self.metrics.cursor())
     }
 }
 
-struct LogReader(Arc<Node>);
+struct LogReader {
+    lake: Lake,
+    stages: Arc<Stages>,
+}
 
 impl Reader for LogReader {
     fn name(&self) -> &'static str {
@@ -175,20 +211,20 @@ impl Reader for LogReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let logs = if let Body::Logs(logs) = &record.body { logs.as_slice() } else { &[] };
-            let appended = self.0.lake.append(record.seq, record.received, logs)?;
-            self.0.stages.stored_logs(appended.stored);
+            let appended = self.lake.append(record.seq, record.received, logs)?;
+            self.stages.stored_logs(appended.stored);
         }
         Ok(())
     }
 
     fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
-        self.0.lake.maintain(now)?;
-        Ok(self.0.lake.cursor())
+        self.lake.maintain(now)?;
+        Ok(self.lake.cursor())
     }
 
     fn finish(&mut self, _now: UtcMs) -> Result<Seq, Failure> {
-        self.0.lake.flush()?;
-        Ok(self.0.lake.cursor())
+        self.lake.flush()?;
+        Ok(self.lake.cursor())
     }
 }
 
@@ -257,4 +293,11 @@ impl Reader for EngineReader {
         self.save(now)?;
         Ok(self.saved)
     }
+
+    fn meet(&self, damage: &[Damage]) -> Result<(), Failure> {
+        report_damage(&self.node, damage)
+    }
 }
+
+#[cfg(test)]
+mod power_cuts;
