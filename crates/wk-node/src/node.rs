@@ -46,7 +46,7 @@ pub struct Node {
     /// The sources and their counters.
     pub sources: SourceRegistry,
     /// Counters of the stages behind the intake log.
-    pub stages: Stages,
+    pub stages: Arc<Stages>,
     /// Which parts are failing.
     pub health: Health,
     pub(crate) ready: AtomicBool,

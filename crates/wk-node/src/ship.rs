@@ -28,7 +28,7 @@ use crate::http::{self, tls};
 use crate::node::Node;
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers;
-use crate::pipeline::stages::{Health, Stages};
+use crate::pipeline::stages::Health;
 use crate::sources::{self, Prepared, SourceRegistry};
 use crate::{mail, own_metrics};
 
@@ -205,7 +205,7 @@ pub(crate) fn open_node(
         state,
         identity,
         sources: SourceRegistry::default(),
-        stages: Stages::default(),
+        stages: Arc::default(),
         health: Health::default(),
         ready: AtomicBool::new(false),
         failed: AtomicBool::new(false),

@@ -171,6 +171,8 @@ pub struct MetricStats {
     pub blocks_damaged: u64,
     /// Damaged chunks that queries and merges have skipped since start.
     pub chunks_damaged: u64,
+    /// Files joined into blocks since start.
+    pub files_merged: u64,
     /// The time that retention counts from.
     pub retention_time: Option<UtcMs>,
     /// Tells whether deletion by age lags behind a clock that jumped ahead.
@@ -209,6 +211,7 @@ struct State {
     doubted: Vec<DamagedBlock>,
     blocks_damaged: u64,
     chunks_damaged: u64,
+    files_merged: u64,
     clock: ConfirmedClock,
 }
 
@@ -247,6 +250,7 @@ impl MetricStore {
             doubted: Vec::new(),
             blocks_damaged: report.damaged.len() as u64,
             chunks_damaged: 0,
+            files_merged: 0,
             clock: ConfirmedClock::from_history(&lasts, options.age_max),
         };
         let shared = Shared {
@@ -317,6 +321,7 @@ impl MetricStore {
             appended: state.appended,
             blocks_damaged: state.blocks_damaged,
             chunks_damaged: state.chunks_damaged,
+            files_merged: state.files_merged,
             retention_time: state.clock.time(),
             retention_held: state.clock.is_held(),
         }

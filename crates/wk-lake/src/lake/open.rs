@@ -27,6 +27,9 @@ impl Lake {
     pub fn open(io: Arc<dyn Io>, dir: &Path, options: LakeOptions) -> Result<(Self, OpenReport), LakeError> {
         let folder = |source| LakeError::Folder { path: dir.to_owned(), source };
         io.create_dir_all(dir).map_err(folder)?;
+        // The last run may have ended between a rename and its sync. The intake log lets go of what a file stands for,
+        // so no name may count that a loss of power could still take away.
+        io.sync_dir(dir).map_err(folder)?;
         let mut report = OpenReport::default();
         let (mut files, mut unreadable) = (Vec::new(), Vec::new());
         for name in io.list(dir).map_err(folder)? {

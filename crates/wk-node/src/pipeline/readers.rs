@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wk_engine::Engine;
-use wk_store::intake::{Damage, ReadBatch};
+use wk_lake::Lake;
+use wk_store::intake::{Damage, IntakeLog, ReadBatch};
+use wk_store::metrics::MetricStore;
 use wk_store::state::{NewEvent, State, StateError};
 use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
 
 use crate::clock::now;
 use crate::http::chain;
 use crate::node::Node;
+use crate::pipeline::stages::Stages;
 
 /// The metric store's name as a reader.
 pub const METRICS: &str = "metrics";
@@ -59,25 +62,28 @@ pub fn start(
     stop: &CancellationToken,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
     let readers: [(Box<dyn Reader>, Seq); 3] = [
-        (Box::new(MetricReader(Arc::clone(node))), node.metrics.cursor()),
-        (Box::new(LogReader(Arc::clone(node))), node.lake.cursor()),
+        (Box::new(MetricReader(node.metrics.clone())), node.metrics.cursor()),
+        (Box::new(LogReader(node.lake.clone())), node.lake.cursor()),
         (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
     ];
-    for (reader, cursor) in &readers {
-        if let Some(gap) = node.intake.register_reader(reader.name(), *cursor)
-            && let Err(error) = report_damage(&node.state, &[gap])
+    let courses = readers.map(|(reader, at)| {
+        let state = node.state.clone();
+        let told: Told = Box::new(move |damage| Ok(report_damage(&state, damage)?));
+        let course = Course { intake: node.intake.clone(), stages: Arc::clone(&node.stages), reader, at, told };
+        if let Some(gap) = course.enter()
+            && let Err(error) = (course.told)(&[gap])
         {
-            node.health.ill(reader.name(), chain(&error), now());
+            node.health.ill(course.reader.name(), chain(error.as_ref()), now());
         }
-        node.stages.reached(reader.name(), *cursor);
-    }
-    readers
+        course
+    });
+    courses
         .into_iter()
-        .map(|(reader, cursor)| {
+        .map(|course| {
             let (node, stop) = (Arc::clone(node), stop.clone());
             std::thread::Builder::new()
-                .name(format!("reader-{}", reader.name()))
-                .spawn(move || run(&node, reader, cursor, &stop))
+                .name(format!("reader-{}", course.reader.name()))
+                .spawn(move || run(&node, course, &stop))
         })
         .collect()
 }
@@ -93,11 +99,11 @@ impl Drop for EndsTheNode<'_> {
     }
 }
 
-fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &CancellationToken) {
-    let name = reader.name();
+fn run(node: &Node, mut course: Course, stop: &CancellationToken) {
+    let name = course.reader.name();
     let _guard = EndsTheNode(node, name);
     while !stop.is_cancelled() {
-        match round(node, reader.as_mut(), &mut at, WAIT) {
+        match course.round(WAIT, &now) {
             Ok(()) => node.health.well(name),
             Err(error) => {
                 node.health.ill(name, chain(error.as_ref()), now());
@@ -105,35 +111,60 @@ fn run(node: &Node, mut reader: Box<dyn Reader>, mut at: Seq, stop: &Cancellatio
             }
         }
     }
-    // What was accepted up to here is taken in before the last flush, as far as there is time: it is on disk anyway.
-    let until = Instant::now() + DRAIN_MAX;
-    while Instant::now() < until && node.intake.durable() > at && take_batch(node, reader.as_mut(), &mut at).is_ok() {}
-    match reader.finish(now()) {
-        Ok(cursor) => node.intake.advance(name, cursor),
-        Err(error) => tracing::warn!(
+    if let Err(error) = course.finish(&now) {
+        tracing::warn!(
             reader = name,
             error = chain(error.as_ref()),
             "the last flush failed; the next start reads again"
-        ),
+        );
     }
 }
 
-/// Takes one batch where there is one, and looks after the store. After an error the same records come again.
-fn round(node: &Node, reader: &mut dyn Reader, at: &mut Seq, wait: Duration) -> Result<(), Failure> {
-    let taken = if node.intake.wait_beyond(*at, wait) > *at { take_batch(node, reader, at) } else { Ok(()) };
-    // Also after a failure: a store that is full is mended by being looked after.
-    node.intake.advance(reader.name(), reader.maintain(now())?);
-    taken
+/// A reader's way through the intake log.
+struct Course {
+    intake: IntakeLog,
+    stages: Arc<Stages>,
+    reader: Box<dyn Reader>,
+    /// Everything up to here has been taken in.
+    at: Seq,
+    /// Is told of damage that was skipped. All readers meet the same; the journal takes it once.
+    told: Told,
 }
 
-fn take_batch(node: &Node, reader: &mut dyn Reader, at: &mut Seq) -> Result<(), Failure> {
-    let ReadBatch { records, next, damage } = node.intake.read(*at, READ_BYTES)?;
-    // Several readers may meet the same damage; its key lets the journal take it once.
-    report_damage(&node.state, &damage)?;
-    reader.take(&records, next)?;
-    *at = next;
-    node.stages.reached(reader.name(), next);
-    Ok(())
+type Told = Box<dyn Fn(&[Damage]) -> Result<(), Failure> + Send>;
+
+impl Course {
+    /// Enters the reader into the intake log; answers what is missing where it has seen more than the log holds.
+    fn enter(&self) -> Option<Damage> {
+        let missing = self.intake.register_reader(self.reader.name(), self.at);
+        self.stages.reached(self.reader.name(), self.at);
+        missing
+    }
+
+    /// Takes one batch where there is one, and looks after the store. After an error the same records come again.
+    fn round(&mut self, wait: Duration, now: &dyn Fn() -> UtcMs) -> Result<(), Failure> {
+        let taken = if self.intake.wait_beyond(self.at, wait) > self.at { self.take_batch() } else { Ok(()) };
+        // Also after a failure: a store that is full is mended by being looked after.
+        self.intake.advance(self.reader.name(), self.reader.maintain(now())?);
+        taken
+    }
+
+    fn take_batch(&mut self) -> Result<(), Failure> {
+        let ReadBatch { records, next, damage } = self.intake.read(self.at, READ_BYTES)?;
+        (self.told)(&damage)?;
+        self.reader.take(&records, next)?;
+        self.at = next;
+        self.stages.reached(self.reader.name(), next);
+        Ok(())
+    }
+
+    /// Takes in what was accepted up to here, as far as there is time (it is on disk anyway), and makes it durable.
+    fn finish(&mut self, now: &dyn Fn() -> UtcMs) -> Result<(), Failure> {
+        let until = Instant::now() + DRAIN_MAX;
+        while Instant::now() < until && self.intake.durable() > self.at && self.take_batch().is_ok() {}
+        self.intake.advance(self.reader.name(), self.reader.finish(now())?);
+        Ok(())
+    }
 }
 
 /// Damaged frames lose what they held: told once, in the journal and to the operator.
@@ -155,7 +186,7 @@ pub fn report_damage(state: &State, damage: &[Damage]) -> Result<(), StateError>
     Ok(())
 }
 
-struct MetricReader(Arc<Node>);
+struct MetricReader(MetricStore);
 
 impl Reader for MetricReader {
     fn name(&self) -> &'static str {
@@ -165,23 +196,23 @@ impl Reader for MetricReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let series = if let Body::Samples(series) = &record.body { series.as_slice() } else { &[] };
-            self.0.metrics.append(record.seq, record.received, series)?;
+            self.0.append(record.seq, record.received, series)?;
         }
         Ok(())
     }
 
     fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
-        self.0.metrics.maintain(now)?;
-        Ok(self.0.metrics.cursor())
+        self.0.maintain(now)?;
+        Ok(self.0.cursor())
     }
 
     fn finish(&mut self, _now: UtcMs) -> Result<Seq, Failure> {
-        self.0.metrics.flush()?;
-        Ok(self.0.metrics.cursor())
+        self.0.flush()?;
+        Ok(self.0.cursor())
     }
 }
 
-struct LogReader(Arc<Node>);
+struct LogReader(Lake);
 
 impl Reader for LogReader {
     fn name(&self) -> &'static str {
@@ -191,19 +222,19 @@ impl Reader for LogReader {
     fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
         for record in records {
             let logs = if let Body::Logs(logs) = &record.body { logs.as_slice() } else { &[] };
-            self.0.lake.append(record.seq, record.received, logs)?;
+            self.0.append(record.seq, record.received, logs)?;
         }
         Ok(())
     }
 
     fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure> {
-        self.0.lake.maintain(now)?;
-        Ok(self.0.lake.cursor())
+        self.0.maintain(now)?;
+        Ok(self.0.cursor())
     }
 
     fn finish(&mut self, _now: UtcMs) -> Result<Seq, Failure> {
-        self.0.lake.flush()?;
-        Ok(self.0.lake.cursor())
+        self.0.flush()?;
+        Ok(self.0.cursor())
     }
 }
 
@@ -273,3 +304,6 @@ impl Reader for EngineReader {
         Ok(self.saved)
     }
 }
+
+#[cfg(test)]
+mod power_cuts;

@@ -18,6 +18,9 @@ pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, Open
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         io.sync_dir(parent).map_err(failed)?;
     }
+    // The last run may have ended between a rename and its sync. The intake log lets go of what a block stands for, so
+    // no name may count that a loss of power could still take away.
+    io.sync_dir(dir).map_err(failed)?;
     let mut blocks = Vec::new();
     let mut damaged = Vec::new();
     for name in io.list(dir).map_err(failed)? {

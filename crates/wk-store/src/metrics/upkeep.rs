@@ -174,6 +174,7 @@ impl Shared {
         state.blocks.retain(|known| !replaced.iter().any(|one| Arc::ptr_eq(one, known)));
         let at = state.blocks.partition_point(|known| known.seqs < block.seqs);
         state.blocks.insert(at, Arc::new(block));
+        state.files_merged += replaced.len() as u64;
     }
 }
 
