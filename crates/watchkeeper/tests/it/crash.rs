@@ -9,50 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use prost::Message;
-
 use crate::harness::Node;
+use crate::remote_write;
 
 /// Every start must be quicker than this; on a machine that does nothing else it is far below (docs/measurements.md).
 const START_MAX: Duration = Duration::from_secs(2);
 
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
 /// One sample of the probe as a remote write body.
 fn write_body(number: u64, timestamp: i64) -> Vec<u8> {
-    let labels = [("__name__", "crash_probe"), ("instance", "localhost:1"), ("job", "crash")]
-        .map(|(name, value)| Label { name: name.to_owned(), value: value.to_owned() });
-    let samples = vec![Sample { value: number as f64, timestamp }];
-    let request = WriteRequest { timeseries: vec![TimeSeries { labels: labels.to_vec(), samples }] };
-    snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap()
+    let labels = [("__name__", "crash_probe"), ("instance", "localhost:1"), ("job", "crash")];
+    remote_write::body(&[(&labels, &[(number as f64, timestamp)])])
 }
 
 /// What was acknowledged over all rounds.

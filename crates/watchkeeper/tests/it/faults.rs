@@ -1,5 +1,10 @@
 //! Bad input and bad places: each has a clear error that says what to do.
 
+mod clock;
+mod disk;
+mod input;
+mod slow;
+
 use std::process::Output;
 
 use crate::harness::{Node, free_port, program};

@@ -1,6 +1,8 @@
 //! A real node: the built program in a folder of its own, on free ports of loopback, ended by its pid.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +33,8 @@ pub fn until<T>(within: Duration, what: &str, mut condition: impl FnMut() -> Opt
 pub struct Node {
     dir: tempfile::TempDir,
     child: Option<Child>,
+    enclosure: Option<Enclosure>,
+    environment: Vec<(String, PathBuf)>,
     pub http: SocketAddr,
     pub syslog: SocketAddr,
 }
@@ -55,10 +59,39 @@ impl Node {
             "name = \"MV Test\"\n[http]\nlisten = \"{http}\"\n[syslog]\nlisten = \"{syslog}\"\n[logs]\njournald = false\nfiles = []\n{quiet}{extra}\n"
         );
         std::fs::write(dir.path().join("watchkeeper.toml"), config).unwrap();
-        Self { dir, child: None, http, syslog }
+        Self { dir, child: None, enclosure: None, environment: Vec::new(), http, syslog }
     }
 
+    /// Gives the node a data folder on a file system of its own, of so many MiB, which outlives the node. Answers
+    /// whether this machine allows it; where not, `test` is noted as skipped.
+    pub fn enclose(&mut self, test: &str, mib: u32) -> bool {
+        let data = self.dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        self.enclosure = Enclosure::new(&data, mib);
+        if self.enclosure.is_none() {
+            skip(test, "this machine allows no user and mount namespaces");
+        }
+        self.enclosure.is_some()
+    }
+
+    /// What happens to the node's file system is done by such a command, in the node's own namespace.
+    pub fn inside(&self, name: &str) -> Command {
+        self.enclosure.as_ref().unwrap().command(name.as_ref())
+    }
+
+    /// A variable of the environment in which the node is started.
+    pub fn set_environment(&mut self, name: &str, value: &Path) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The data folder, as it is reached from here.
     pub fn data(&self) -> PathBuf {
+        let data = self.dir.path().join("data");
+        self.enclosure.as_ref().map_or(data.clone(), |enclosure| enclosure.seen_from_outside(&data))
+    }
+
+    /// The data folder, as the node is told it.
+    pub fn own_data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
@@ -69,16 +102,27 @@ impl Node {
     /// Starts the program; its log goes to `node.log` in the folder.
     pub fn launch(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("node.log")).unwrap();
-        let child = program()
+        let child = self
+            .command()
             .args(["ship", "--config"])
             .arg(self.dir.path().join("watchkeeper.toml"))
             .arg("--data")
-            .arg(self.data())
+            .arg(self.own_data())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// The program as this node runs it.
+    pub fn command(&self) -> Command {
+        let mut command = self
+            .enclosure
+            .as_ref()
+            .map_or_else(program, |enclosure| enclosure.command(env!("CARGO_BIN_EXE_watchkeeper").as_ref()));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     pub fn wait_ready(&mut self) {
@@ -105,6 +149,30 @@ impl Node {
     /// A request without a token, as a program on this machine sends it.
     pub fn request(&self, method: &str, path: &str) -> reqwest::blocking::RequestBuilder {
         client().request(method.parse().unwrap(), self.url(path))
+    }
+
+    /// A token of a role, made over the node's own socket.
+    pub fn token(&self, role: &str) -> String {
+        self.cli_json(&["token", "create", "--role", role])["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a body to the log interface and answers status and body.
+    pub fn send_logs(&self, body: &str) -> (u16, Value) {
+        let response = self.request("POST", "/api/v1/logs").body(body.to_owned()).send().unwrap();
+        (response.status().as_u16(), response.json().unwrap())
+    }
+
+    /// A source's counters as the pipeline page shows them.
+    pub fn source(&self, name: &str) -> Value {
+        let pipeline = self.cli_json(&["pipeline"]);
+        let sources = pipeline["sources"].as_array().unwrap();
+        sources.iter().find(|source| source["name"] == name).cloned().unwrap_or_default()
+    }
+
+    /// How many items a source has refused, whatever the reason.
+    pub fn rejected(&self, source: &str) -> u64 {
+        let source = self.source(source);
+        source["rejected"].as_array().unwrap().iter().map(|reason| reason["count"].as_u64().unwrap()).sum()
     }
 
     /// Runs the command line against this node's folder.
@@ -149,6 +217,68 @@ impl Node {
         let status = child.wait().unwrap();
         assert!(status.success(), "the node ended with {status}:\n{}", self.log());
         began.elapsed()
+    }
+}
+
+/// A rule that holds from the first round of host metrics on.
+const ALWAYS: &str = "groups:\n- name: test\n  interval: 5s\n  rules:\n  - alert: AlwaysThere\n    expr: node_load1{job=\"host\"} >= 0\n    labels: {severity: major}\n    annotations: {summary: \"load on {{ $labels.instance }} is known\"}\n";
+
+/// A node with that rule, the shipped ones switched off, whose mails a script writes into a file.
+pub fn watched() -> Node {
+    let mut node = Node::prepare(
+        "[host]\ninterval_s = 1\n[rules]\ndefaults = false\nfiles = [\"always.yaml\"]\n[incident]\nhold_s = 5\n\
+         [mail]\nfrom = \"watch@ship.example\"\nto = [\"eto@ship.example\"]\nsendmail = [\"MAILER\", \"-t\"]\n",
+    );
+    std::fs::write(node.dir().join("always.yaml"), ALWAYS).unwrap();
+    let mailer = node.dir().join("mailer");
+    std::fs::write(&mailer, format!("#!/bin/sh\ncat >> {}/mails\n", node.dir().display())).unwrap();
+    std::fs::set_permissions(&mailer, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = node.dir().join("watchkeeper.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("MAILER", mailer.to_str().unwrap())).unwrap();
+    node.launch();
+    node.wait_ready();
+    node
+}
+
+/// The node's incident, once it is in a state.
+pub fn incident_in_state(node: &Node, state: &str) -> Value {
+    until(Duration::from_secs(30), state, || {
+        let incidents = node.cli_json(&["incidents"]);
+        incidents["incidents"].as_array()?.first().filter(|incident| incident["state"] == state).cloned()
+    })
+}
+
+/// A mount namespace with a small file system of its own, held open by a process, so that it outlives the node.
+struct Enclosure(Ended);
+
+impl Enclosure {
+    /// Mounts a file system of so many MiB over `folder`; `None` where the machine does not allow it.
+    fn new(folder: &Path, mib: u32) -> Option<Self> {
+        let script = format!("mount -t tmpfs -o size={mib}m,mode=700 tmpfs \"$1\" && echo mounted && exec cat");
+        let holder = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut holder = Ended(holder.ok()?);
+        let mut line = String::new();
+        BufReader::new(holder.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (line == "mounted\n").then_some(Self(holder))
+    }
+
+    /// A program that runs inside, with the process id that its child has.
+    fn command(&self, name: &std::ffi::OsStr) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--preserve-credentials", "--user", "--mount", "--target"]).arg(self.0.0.id().to_string());
+        command.arg("--").arg(name);
+        command
+    }
+
+    fn seen_from_outside(&self, path: &Path) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.0.0.id(), path.display()))
     }
 }
 

@@ -1,45 +1,19 @@
 //! An incident from its first sample to the mail that tells its end, and the node's own coming and going.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Node, until};
-
-/// A rule that holds from the first round of host metrics on.
-const ALWAYS: &str = "groups:\n- name: test\n  interval: 5s\n  rules:\n  - alert: AlwaysThere\n    expr: node_load1{job=\"host\"} >= 0\n    labels: {severity: major}\n    annotations: {summary: \"load on {{ $labels.instance }} is known\"}\n";
-
-/// A node with that rule, the shipped ones switched off, whose mails a script writes into a file.
-fn watched() -> Node {
-    let mut node = Node::prepare(
-        "[host]\ninterval_s = 1\n[rules]\ndefaults = false\nfiles = [\"always.yaml\"]\n[incident]\nhold_s = 5\n\
-         [mail]\nfrom = \"watch@ship.example\"\nto = [\"eto@ship.example\"]\nsendmail = [\"MAILER\", \"-t\"]\n",
-    );
-    std::fs::write(node.dir().join("always.yaml"), ALWAYS).unwrap();
-    let mailer = node.dir().join("mailer");
-    std::fs::write(&mailer, format!("#!/bin/sh\ncat >> {}/mails\n", node.dir().display())).unwrap();
-    std::fs::set_permissions(&mailer, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let file = node.dir().join("watchkeeper.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("MAILER", mailer.to_str().unwrap())).unwrap();
-    node.launch();
-    node.wait_ready();
-    node
-}
+use crate::harness::{Node, incident_in_state, until, watched};
 
 fn incident(node: &Node) -> Option<Value> {
     node.cli_json(&["incidents"])["incidents"].as_array()?.first().cloned()
 }
 
-fn in_state(node: &Node, state: &str) -> Value {
-    until(Duration::from_secs(30), state, || incident(node).filter(|incident| incident["state"] == state))
-}
-
 #[test]
 fn an_incident_is_told_taken_traced_and_replayed() {
     let mut node = watched();
-    let opened = in_state(&node, "open");
+    let opened = incident_in_state(&node, "open");
     let id = opened["id"].as_str().unwrap().to_owned();
     assert_eq!(opened["severity"], "major");
     assert!(opened["title"].as_str().unwrap().contains("is known"), "{opened}");
@@ -50,7 +24,7 @@ fn an_incident_is_told_taken_traced_and_replayed() {
     assert!(text.contains("Subject: "), "{text}");
     assert!(node.cli(&["incidents", "acknowledge", &id]).status.success());
     assert!(node.cli(&["incidents", "comment", &id, "looking into it"]).status.success());
-    in_state(&node, "acknowledged");
+    incident_in_state(&node, "acknowledged");
     let shown = node.cli_json(&["incidents", "show", &id]);
     let kinds: Vec<&str> =
         shown["timeline"].as_array().unwrap().iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
@@ -77,7 +51,7 @@ fn an_incident_is_told_taken_traced_and_replayed() {
 #[test]
 fn five_plain_questions_are_answered_and_others_refused() {
     let node = watched();
-    in_state(&node, "open");
+    incident_in_state(&node, "open");
     for question in
         ["how full are the disks", "what is open", "what changed in the last hour", "which source is silent"]
     {

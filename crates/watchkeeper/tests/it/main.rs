@@ -13,3 +13,5 @@ mod harness;
 mod ingest;
 mod interop;
 mod lifecycle;
+mod remote_write;
+mod shapes;
