@@ -383,7 +383,7 @@ fn sail(seed: u64, rounds: u64, tally: &mut Tally) {
 #[test]
 fn power_cuts_lose_nothing_acknowledged() {
     let rounds = std::env::var("WATCHKEEPER_POWER_CUTS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut tally = Tally::default();
     for disk in 0..rounds.div_ceil(ROUNDS_PER_DISK) {
         sail(disk, ROUNDS_PER_DISK.min(rounds - disk * ROUNDS_PER_DISK), &mut tally);
