@@ -45,7 +45,11 @@ pub(crate) fn understand(text: &str) -> Understood {
         Ok(taken) => taken,
         Err(unclear) => return unclear,
     };
-    let topics: Vec<Topic> = Topic::ALL.into_iter().filter(|topic| is_about(*topic, &words)).collect();
+    let mut topics: Vec<Topic> = Topic::ALL.into_iter().filter(|topic| is_about(*topic, &words)).collect();
+    // "How full is /data" names the disk by its mount point.
+    if topics.is_empty() && asks_how_full_a_path_is(&words) {
+        topics.push(Topic::Disks);
+    }
     let Some(left) = unknown_words(&words, &topics) else { return Understood::Unknown };
     match topics[..] {
         [] => without_topic(&words, &left),
@@ -87,7 +91,18 @@ fn one_topic(topic: Topic, words: &[String], left: Vec<String>, span: Option<Dur
     if span <= DurationMs(0) || span > SPAN_MAX {
         return unclear(format!("Please ask for a span of up to {SPAN_MAX}."), Vec::new());
     }
-    Understood::Asked(Asked { topic, name, path: paths.into_iter().next(), span })
+    Understood::Asked(Asked { topic, name, path: paths.first().map(|path| without_end_slash(path)), span })
+}
+
+/// A mount point as the system writes it.
+fn without_end_slash(path: &str) -> String {
+    let bare = path.trim_end_matches('/');
+    if bare.is_empty() { "/".to_owned() } else { bare.to_owned() }
+}
+
+fn asks_how_full_a_path_is(words: &[String]) -> bool {
+    words.iter().any(|word| word.starts_with('/'))
+        && words.iter().any(|word| Topic::Disks.measures().contains(&word.as_str()))
 }
 
 /// Tells whether a word stands where, or is written as, only a name is.

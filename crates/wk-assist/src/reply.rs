@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use wk_types::labels::METRIC_NAME;
 use wk_types::{AssetId, DurationMs, Incident, Labels, UtcMs};
 
 use crate::question::{Asked, Name};
@@ -11,8 +12,14 @@ use crate::{Answer, QUESTIONS, Ship, Status};
 
 /// Every machine heard of within a day.
 const HOSTS_QUERY: &str = "group by (instance) (last_over_time(up[1d]))";
-/// File systems that are no disks.
+/// File systems that are no disks. A tmpfs counts as one while [`FULL_TMPFS`] picks it.
 const NO_DISKS: &str = "tmpfs|devtmpfs|ramfs|squashfs|iso9660";
+/// A tmpfs that somebody fills, which the ones that the system keeps for itself are not.
+const FULL_TMPFS: &str = "fstype=\"tmpfs\",mountpoint!~\"/(run|dev)(/.*)?\"";
+/// From which percentage on a tmpfs is among the disks.
+const FULL_TMPFS_PERCENT: u32 = 50;
+/// From which percentage on a disk is named although another one is fuller.
+const NEARLY_FULL_PERCENT: f64 = 90.0;
 /// What is open, as the SQL surface would be asked.
 const OPEN_QUERY: &str =
     "SELECT id, state, severity, title, opened, assets FROM incidents WHERE state <> 'resolved' ORDER BY opened";
@@ -140,6 +147,7 @@ fn on_host(host: Option<&Host>) -> String {
 
 /// One measured thing.
 struct Figure {
+    labels: Labels,
     host: String,
     place: String,
     percent: f64,
@@ -152,6 +160,7 @@ fn figures(query: &str, ship: &dyn Ship) -> Reply<Vec<Figure>> {
         .iter()
         .filter(|(_, value)| value.is_finite())
         .map(|(labels, value)| Figure {
+            labels: labels.clone(),
             host: without_port(labels.get("instance").unwrap_or("this machine")).to_owned(),
             place: labels.get("mountpoint").unwrap_or("").to_owned(),
             percent: value.clamp(0.0, 100.0),
@@ -163,18 +172,26 @@ fn figures(query: &str, ship: &dyn Ship) -> Reply<Vec<Figure>> {
 }
 
 fn disks(asked: &Asked, host: Option<&Host>, ship: &dyn Ship) -> Reply<Answer> {
-    let matchers = format!("fstype!~\"{NO_DISKS}\"{}", of_host(host));
-    let available = format!("node_filesystem_avail_bytes{{{matchers}}}");
-    let query = format!("100 * (1 - {available} / node_filesystem_size_bytes{{{matchers}}})");
-    let mut rows = figures(&query, ship)?;
-    if let Some(path) = &asked.path {
-        let known: Vec<String> = rows.iter().map(|row| row.place.clone()).collect();
-        rows.retain(|row| row.place.eq_ignore_ascii_case(path));
-        if rows.is_empty() && !known.is_empty() {
-            let text = format!("I know no disk mounted at {path}{}. I know: {}.", on_host(host), known.join(", "));
-            return Err(Box::new(clarify(text, &known)));
+    let of_host = of_host(host);
+    let disks = format!(
+        "{} or {} > {FULL_TMPFS_PERCENT}",
+        fullness(&format!("fstype!~\"{NO_DISKS}\"{of_host}")),
+        fullness(&format!("{FULL_TMPFS}{of_host}"))
+    );
+    let (query, rows) = match &asked.path {
+        None => figures(&disks, ship).map(|rows| (disks, rows))?,
+        // A file system that is named is meant, whatever its type.
+        Some(path) => {
+            let query = fullness(of_host.trim_start_matches(','));
+            let mut rows = figures(&query, ship)?;
+            rows.retain(|row| row.place.eq_ignore_ascii_case(path));
+            if rows.is_empty() {
+                no_such_disk(path, host, &figures(&disks, ship)?)?;
+            }
+            (query, rows)
         }
-    }
+    };
+    let available = format!("node_filesystem_avail_bytes{{{}}}", of_host.trim_start_matches(','));
     let free = ship.promql(&available).map_err(|reason| unreadable(&available, &reason))?;
     let free_of = |row: &Figure| free.iter().find(|(labels, _)| is_of(labels, row)).map(|(_, bytes)| *bytes);
     let said = |row: &Figure| {
@@ -184,15 +201,18 @@ fn disks(asked: &Asked, host: Option<&Host>, ship: &dyn Ship) -> Reply<Answer> {
     let text = match &rows[..] {
         [] => format!("No disk reports how full it is{}.", on_host(host)),
         [only] => format!("The disk {}.", said(only)),
-        [first, .., last] => format!(
-            "The fullest of {} disks{}: {}; the emptiest, {} on {}, is {:.1} % full.",
-            rows.len(),
-            on_host(host),
-            said(first),
-            last.place,
-            last.host,
-            last.percent
-        ),
+        [others @ .., last] => {
+            let nearly_full = others.iter().filter(|row| row.percent >= NEARLY_FULL_PERCENT).count();
+            format!(
+                "The fullest of {} disks{}: {}; the emptiest, {} on {}, is {:.1} % full.",
+                rows.len(),
+                on_host(host),
+                listed(&others[..nearly_full.max(1)], said),
+                last.place,
+                last.host,
+                last.percent
+            )
+        }
     };
     let data = rows.iter().map(|row| {
         json!({ "host": row.host, "mountpoint": row.place, "used_percent": tenths(row.percent), "free_bytes": free_of(row) })
@@ -201,9 +221,24 @@ fn disks(asked: &Asked, host: Option<&Host>, ship: &dyn Ship) -> Reply<Answer> {
     Ok(answered(text, data, query, rows.into_iter().map(|row| row.evidence).collect()))
 }
 
+/// The query for how full file systems are, in percent.
+fn fullness(matchers: &str) -> String {
+    format!("100 * (1 - node_filesystem_avail_bytes{{{matchers}}} / node_filesystem_size_bytes{{{matchers}}})")
+}
+
+/// Sends back a mount point that is not there; where no disk is known at all, there is nothing to choose from.
+fn no_such_disk(path: &str, host: Option<&Host>, known: &[Figure]) -> Reply<()> {
+    let known: Vec<String> = known.iter().map(|row| row.place.clone()).collect();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let text = format!("I know no disk mounted at {path}{}. I know: {}.", on_host(host), known.join(", "));
+    Err(Box::new(clarify(text, &known)))
+}
+
+/// Whether a series is the one that a figure was made of; only its name may differ.
 fn is_of(labels: &Labels, row: &Figure) -> bool {
-    labels.get("mountpoint").unwrap_or("") == row.place
-        && without_port(labels.get("instance").unwrap_or("this machine")) == row.host
+    labels.filtered(|name| name != METRIC_NAME) == row.labels
 }
 
 fn cpu(host: Option<&Host>, ship: &dyn Ship) -> Reply<Answer> {

@@ -371,7 +371,7 @@ fn a_named_machine_is_asked_about_alone() {
     let cases = [
         ("how full are the disks on engine-pc?", "The disk / on engine-pc is 50.0 % full (50.0 GB free)."),
         ("how full is engine-pc's disk", "The disk / on engine-pc is 50.0 % full (50.0 GB free)."),
-        ("how full is /data on bridge-pc", "I cannot answer that yet"),
+        ("how full is /data on bridge-pc", "The disk /data on bridge-pc is 25.0 % full (75.0 GB free)."),
         ("how full is the disk /data on bridge-pc", "The disk /data on bridge-pc is 25.0 % full (75.0 GB free)."),
         ("how busy is engine-pc", "The cpu of engine-pc is 10.0 % busy over the last 5 minutes."),
         ("cpu usage of ENGINE-PC", "The cpu of engine-pc is 10.0 % busy over the last 5 minutes."),
@@ -386,6 +386,72 @@ fn a_named_machine_is_asked_about_alone() {
         let found = ask(question);
         assert!(found.text.starts_with(begins), "{question}: {}", found.text);
     }
+}
+
+/// The ship with further file systems on the bridge computer.
+fn ship_with(mounts: &[(&str, &str, f64)]) -> TestShip {
+    let mut ship = ship();
+    for (mount, fstype, used) in mounts {
+        let labels = [("device", *fstype), ("fstype", *fstype), ("instance", "bridge-pc"), ("mountpoint", *mount)];
+        ship.series.push(series("node_filesystem_size_bytes", &labels, 64e6, 0.0));
+        ship.series.push(series("node_filesystem_avail_bytes", &labels, 64e6 * (1.0 - used), 0.0));
+    }
+    ship
+}
+
+#[test]
+fn a_mount_point_is_enough_to_name_a_file_system_of_any_type() {
+    let ship = ship_with(&[("/Scratch", "tmpfs", 0.1)]);
+    let cases = [
+        ("how full is /run?", "The disk /run on bridge-pc is 99.0 % full (1.0 GB free)."),
+        ("How full is /scratch", "The disk /Scratch on bridge-pc is 10.0 % full (57.6 MB free)."),
+        ("how much is free on /data/", "The disk /data on bridge-pc is 25.0 % full (75.0 GB free)."),
+        ("how full is the filesystem /run on bridge-pc", "The disk /run on bridge-pc is 99.0 % full (1.0 GB free)."),
+        ("how full is / on engine-pc", "The disk / on engine-pc is 50.0 % full (50.0 GB free)."),
+        ("how full is /", "The fullest of 2 disks: / on bridge-pc is 83.1 % full (16.9 GB free); the emptiest"),
+        ("how full is /run on engine-pc", "I know no disk mounted at /run on engine-pc. I know: /."),
+        ("how full is /nowhere", "I know no disk mounted at /nowhere. I know: /, /, /data."),
+    ];
+    for (question, begins) in cases {
+        let found = answer(question, &ship);
+        assert!(found.text.starts_with(begins), "{question}: {}", found.text);
+    }
+    for question in ["wipe /run until it is free", "how is /run", "how full is /run and /data", "how busy is /run"] {
+        assert_eq!(answer(question, &ship).status, Status::Refused, "{question}");
+    }
+}
+
+#[test]
+fn a_tmpfs_that_somebody_fills_is_among_the_disks() {
+    let ship = ship_with(&[
+        ("/tmp/tmp.x1/tank", "tmpfs", 0.984),
+        ("/tmp", "tmpfs", 0.49),
+        ("/dev/shm", "tmpfs", 0.99),
+        ("/run/user/0", "tmpfs", 0.99),
+        ("/runway", "tmpfs", 0.51),
+        ("/snap/core", "squashfs", 1.0),
+    ]);
+    let found = answer("how full are the disks", &ship);
+    assert_eq!(
+        found.text,
+        "The fullest of 5 disks: /tmp/tmp.x1/tank on bridge-pc is 98.4 % full (1.0 MB free); the emptiest, /data on \
+         bridge-pc, is 25.0 % full."
+    );
+    let places: Vec<&str> =
+        found.data.as_array().unwrap().iter().filter_map(|row| row["mountpoint"].as_str()).collect();
+    assert_eq!(places, ["/tmp/tmp.x1/tank", "/", "/runway", "/", "/data"]);
+    let named = answer("how full are the disks on engine-pc", &ship);
+    assert_eq!(named.text, "The disk / on engine-pc is 50.0 % full (50.0 GB free).");
+}
+
+#[test]
+fn every_disk_that_is_nearly_full_is_named() {
+    let found = answer("how full are the disks", &ship_with(&[("/a", "ext4", 0.99), ("/b", "tmpfs", 0.95)]));
+    assert_eq!(
+        found.text,
+        "The fullest of 5 disks: /a on bridge-pc is 99.0 % full (640.0 kB free); /b on bridge-pc is 95.0 % full (3.2 MB \
+         free); the emptiest, /data on bridge-pc, is 25.0 % full."
+    );
 }
 
 #[test]

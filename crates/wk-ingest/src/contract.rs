@@ -20,7 +20,7 @@ pub trait Intake: Send + Sync {
     fn append(&self, record: NewRecord) -> Ack;
 }
 
-/// Why the intake log did not take a record; the record is not stored and may be offered again.
+/// Why the intake log did not take a record; the record is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The queue or the byte bound is full.
@@ -32,13 +32,28 @@ pub enum Refused {
         /// What went wrong.
         reason: String,
     },
+    /// The record is larger than the log ever takes.
+    #[error("the record has {bytes} bytes, more than the intake log takes")]
+    TooLarge {
+        /// How many bytes it has.
+        bytes: usize,
+    },
 }
 
 impl Refused {
     /// What sort of failure this is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
+        match self {
+            Self::Busy | Self::Failed { .. } => ErrorKind::Unavailable,
+            Self::TooLarge { .. } => ErrorKind::InvalidInput,
+        }
+    }
+
+    /// Tells whether the same record may be taken later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        self.kind().is_retryable()
     }
 }
 

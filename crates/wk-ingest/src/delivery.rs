@@ -19,24 +19,49 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long a source that ends waits for what is on its way.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
-/// Offers a record until the log takes it; answers false if the source was told to end before that.
+/// The reason under which items are counted whose record the log never takes.
+pub const TOO_LARGE: &str = "record too large for the intake log";
+
+/// What became of a record that was to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Delivered {
+    /// It is on disk, and counted as accepted.
+    Stored,
+    /// The log never takes it; it is counted as rejected.
+    Rejected,
+    /// The source was told to end before the log took it.
+    Ended,
+}
+
+/// Offers a record until the log takes it, refuses it for good, or the source is told to end.
 ///
 /// Dropping the future may leave the record stored or not.
-pub async fn deliver(context: &SourceContext, record: NewRecord, cancel: &CancellationToken) -> bool {
+pub async fn deliver(context: &SourceContext, record: NewRecord, cancel: &CancellationToken) -> Delivered {
     let mut pause = PAUSE_FIRST;
     loop {
         match context.intake.append(record.clone()).await {
             Ok(_) => {
                 context.stats.accepted(record.body.items() as u64);
-                return true;
+                return Delivered::Stored;
+            }
+            Err(refused) if !refused.is_retryable() => {
+                reject(context, &refused, record.body.items() as u64);
+                return Delivered::Rejected;
             }
             Err(error) => tracing::debug!(source = %context.name, %error, "record is offered again"),
         }
         tokio::select! {
-            () = cancel.cancelled() => return false,
+            () = cancel.cancelled() => return Delivered::Ended,
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
         }
     }
+}
+
+/// Counts the items of a record that the log never takes.
+pub fn reject(context: &SourceContext, refused: &Refused, items: u64) {
+    tracing::error!(source = %context.name, %refused, items, "a record is given up");
+    context.stats.rejected(TOO_LARGE, items, &refused.to_string());
 }
 
 /// What became of an offered record at the first look.
@@ -89,6 +114,9 @@ impl Pipeline {
         match offer(&self.context, record.clone()).await {
             Offer::Queued(ack) => self.in_flight.push_back((ack, record)),
             Offer::Stored => self.context.stats.accepted(record.body.items() as u64),
+            Offer::Refused(refused) if !refused.is_retryable() => {
+                reject(&self.context, &refused, record.body.items() as u64);
+            }
             Offer::Refused(_) => {
                 self.settle_all().await;
                 self.deliver_or_count(record).await;
@@ -108,6 +136,9 @@ impl Pipeline {
     pub async fn conclude(&mut self, outcome: Outcome) {
         match outcome.refused {
             None => self.context.stats.accepted(outcome.record.body.items() as u64),
+            Some(refused) if !refused.is_retryable() => {
+                reject(&self.context, &refused, outcome.record.body.items() as u64);
+            }
             Some(error) => {
                 tracing::warn!(source = %self.context.name, %error, "record is offered again");
                 self.deliver_or_count(outcome.record).await;
@@ -136,7 +167,7 @@ impl Pipeline {
 
     async fn deliver_or_count(&mut self, record: NewRecord) {
         let items = record.body.items() as u64;
-        if !deliver(&self.context, record, &self.cancel).await {
+        if deliver(&self.context, record, &self.cancel).await == Delivered::Ended {
             self.context.stats.lost("intake busy until the end", items);
         }
     }

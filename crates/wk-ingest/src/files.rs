@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
-use wk_types::{AssetId, Body, LogRecord, NewRecord};
+use wk_types::AssetId;
 
 use crate::contract::SourceContext;
-use crate::delivery::deliver;
+use crate::delivery::{Delivered, deliver};
+use crate::records;
 use positions::Positions;
 pub(crate) use positions::write as write_whole;
 use tail::{Chunk, Move, Tailer};
@@ -146,14 +147,11 @@ impl Files {
             let received = self.context.now();
             let bytes = chunk.lines.iter().map(Vec::len).sum::<usize>() as u64;
             self.context.stats.received(chunk.lines.len() as u64, bytes, received);
-            let logs: Vec<LogRecord> = chunk
-                .lines
-                .iter()
-                .map(|bytes| line::record(&self.context, &self.settings, &chunk.path, bytes, received))
-                .collect();
-            let record = NewRecord { received, source: self.context.name.clone(), body: Body::Logs(logs) };
-            if !deliver(&self.context, record, &self.cancel).await {
-                return false;
+            let read = |bytes: &Vec<u8>| line::record(&self.context, &self.settings, &chunk.path, bytes, received);
+            for record in records::of_logs(&self.context, received, chunk.lines.iter().map(read)) {
+                if deliver(&self.context, record, &self.cancel).await == Delivered::Ended {
+                    return false;
+                }
             }
         }
         match chunk.position {

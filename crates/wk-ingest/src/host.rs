@@ -14,10 +14,11 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use wk_types::labels::METRIC_NAME;
-use wk_types::{AssetId, Body, Labels, NewRecord, Sample, Series, SeriesSamples, UtcMs};
+use wk_types::{AssetId, Body, Labels, Sample, Series, SeriesSamples, UtcMs};
 
 use crate::contract::{Sender, SourceContext};
-use crate::delivery::deliver;
+use crate::delivery::{Delivered, deliver};
+use crate::records;
 use crate::series::Present;
 use filesystems::FileSystems;
 use processes::Processes;
@@ -162,7 +163,7 @@ impl Host {
         }
     }
 
-    /// Takes one round and delivers it as one record.
+    /// Takes one round and delivers it, as one record where it is of usual size.
     async fn round(&mut self, context: &SourceContext, cancel: &CancellationToken) {
         let now = context.now();
         let collecting = collected(self.collector.take(), now);
@@ -197,11 +198,15 @@ impl Host {
         }
         context.stats.received(series.len() as u64, 0, now);
         series.extend(self.present.gone(&series, now));
-        let record = NewRecord { received: now, source: context.name.clone(), body: Body::Samples(series.clone()) };
-        let delivery = deliver(context, record, cancel);
-        match tokio::time::timeout(self.settings.interval, delivery).await {
-            Ok(true) => self.present.stored(&series),
-            _ => context.stats.lost("intake busy", series.len() as u64),
+        let until = tokio::time::Instant::now() + self.settings.interval;
+        for record in records::of_series(context, now, series) {
+            let Body::Samples(series) = &record.body else { continue };
+            let series = series.clone();
+            match tokio::time::timeout_at(until, deliver(context, record, cancel)).await {
+                Ok(Delivered::Stored) => self.present.stored(&series),
+                Ok(Delivered::Rejected) => {}
+                Ok(Delivered::Ended) | Err(_) => context.stats.lost("intake busy", series.len() as u64),
+            }
         }
     }
 }

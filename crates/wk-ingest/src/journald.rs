@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use wk_types::{AssetId, Body, LogRecord, NewRecord};
 
 use crate::contract::SourceContext;
-use crate::delivery::deliver;
+use crate::delivery::{Delivered, deliver};
 use crate::files::write_whole;
+use crate::records::{RECORD_BYTES_AIM, log_bytes};
 
 /// How many bytes one entry of `journalctl` may have; longer ones are rejected.
 const ENTRY_BYTES_MAX: usize = 1024 * 1024;
@@ -107,7 +108,20 @@ struct Journal {
 #[derive(Default)]
 struct Gathered {
     logs: Vec<LogRecord>,
+    bytes: usize,
     cursor: Option<String>,
+}
+
+impl Gathered {
+    fn add(&mut self, log: LogRecord, cursor: Option<String>) {
+        self.bytes += log_bytes(&log);
+        self.logs.push(log);
+        self.cursor = cursor.or(self.cursor.take());
+    }
+
+    fn is_full(&self) -> bool {
+        self.logs.len() >= BATCH_ENTRIES_MAX || self.bytes >= RECORD_BYTES_AIM
+    }
 }
 
 impl Journal {
@@ -163,7 +177,7 @@ impl Journal {
                     Line::TooLong => self.reject("entry longer than 1 MiB", ""),
                     Line::Whole(bytes) => {
                         self.take(&bytes, &mut gathered);
-                        if gathered.logs.len() >= BATCH_ENTRIES_MAX {
+                        if gathered.is_full() {
                             due = None;
                             self.deliver(&mut gathered).await;
                         } else if due.is_none() {
@@ -191,19 +205,18 @@ impl Journal {
         };
         let received = self.context.now();
         self.context.stats.received(1, bytes.len() as u64, received);
-        gathered.logs.push(entry.record(&self.context, &self.settings, received));
-        gathered.cursor = entry.cursor.or(gathered.cursor.take());
+        gathered.add(entry.record(&self.context, &self.settings, received), entry.cursor);
     }
 
     async fn deliver(&mut self, gathered: &mut Gathered) {
-        let Gathered { logs, cursor } = std::mem::take(gathered);
+        let Gathered { logs, cursor, .. } = std::mem::take(gathered);
         if logs.is_empty() {
             return;
         }
         let record =
             NewRecord { received: self.context.now(), source: self.context.name.clone(), body: Body::Logs(logs) };
         // What is not delivered before the end is read again from the saved cursor.
-        if !deliver(&self.context, record, &self.cancel).await {
+        if deliver(&self.context, record, &self.cancel).await == Delivered::Ended {
             return;
         }
         self.cursor = cursor.or(self.cursor.take());

@@ -11,10 +11,11 @@ use std::net::IpAddr;
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde_json::Value;
-use wk_types::{Body, NewRecord, Severity, UtcMs};
+use wk_types::{NewRecord, Severity, UtcMs};
 
 use crate::contract::SourceContext;
 use crate::logs::{Attributes, Draft, attribute};
+use crate::records;
 use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
 
 /// How many bytes a body may have once it is decompressed; whoever reads bodies from the network holds to it.
@@ -23,8 +24,6 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// How many messages one request holds at most; further ones are rejected.
 pub const MESSAGES_MAX: usize = 100_000;
-/// How many messages one record holds at most.
-const MESSAGES_PER_RECORD_MAX: usize = 5_000;
 
 /// One message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -200,9 +199,7 @@ pub fn records(context: &SourceContext, parsed: ParsedLogs, peer: Option<IpAddr>
     }
     let unlisted = parsed.rejected_count - parsed.rejected.len();
     stats.rejected(NOT_JSON, unlisted as u64, "");
-    let mut records = Vec::new();
-    let mut logs = Vec::new();
-    for log in parsed.records {
+    let logs = parsed.records.into_iter().map(|log| {
         for flag in &log.flags {
             stats.flagged(flag, 1, &log.message);
         }
@@ -216,15 +213,9 @@ pub fn records(context: &SourceContext, parsed: ParsedLogs, peer: Option<IpAddr>
             message: &log.message,
             attributes: log.attributes,
         };
-        logs.push(attribute(context, draft, received));
-        if logs.len() == MESSAGES_PER_RECORD_MAX {
-            records.push(Body::Logs(std::mem::take(&mut logs)));
-        }
-    }
-    if !logs.is_empty() {
-        records.push(Body::Logs(logs));
-    }
-    records.into_iter().map(|body| NewRecord { received, source: context.name.clone(), body }).collect()
+        attribute(context, draft, received)
+    });
+    records::of_logs(context, received, logs)
 }
 
 #[cfg(test)]

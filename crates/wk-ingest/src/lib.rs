@@ -13,6 +13,7 @@ pub mod json_logs;
 pub mod logs;
 pub mod network;
 pub mod prometheus_text;
+pub mod records;
 pub mod remote_write;
 pub mod scrape;
 pub mod series;

@@ -12,6 +12,10 @@ use crate::times;
 
 /// How many bytes one attribute's value keeps; the rest is cut off and counted.
 pub const ATTRIBUTE_BYTES_MAX: usize = 8 * 1024;
+/// How many bytes an attribute's name has at most; attributes with longer names are left out and counted.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 512;
+/// How many bytes of the application's name are kept; the rest is cut off and counted.
+pub const APP_BYTES_MAX: usize = 1024;
 /// How many attributes a message keeps; further ones are left out and counted.
 pub const ATTRIBUTES_MAX: usize = 64;
 
@@ -47,6 +51,10 @@ pub fn attribute(context: &SourceContext, draft: Draft<'_>, received: UtcMs) -> 
     let settled = times::settle(draft.time, received);
     let mut attributes = draft.attributes;
     bound(context, &mut attributes, draft.message);
+    let app = shortened(draft.app, APP_BYTES_MAX);
+    if app.len() < draft.app.len() {
+        context.stats.flagged("application name cut at 1 KiB", 1, draft.message);
+    }
     if let Some(sent) = settled.set_aside {
         context.stats.flagged(times::CLOCK_DIFFERS, 1, draft.message);
         attributes.insert("sent_time".into(), sent.to_string().into());
@@ -61,7 +69,7 @@ pub fn attribute(context: &SourceContext, draft: Draft<'_>, received: UtcMs) -> 
     LogRecord {
         time: settled.time,
         asset: attribution.asset,
-        app: draft.app.into(),
+        app: app.into(),
         severity: draft.severity,
         message: draft.message.into(),
         attributes,
@@ -69,6 +77,11 @@ pub fn attribute(context: &SourceContext, draft: Draft<'_>, received: UtcMs) -> 
 }
 
 fn bound(context: &SourceContext, attributes: &mut Attributes, message: &str) {
+    let before = attributes.len();
+    attributes.retain(|name, _| name.len() <= ATTRIBUTE_NAME_BYTES_MAX);
+    if attributes.len() < before {
+        context.stats.flagged("attributes left out with names over 512 bytes", 1, message);
+    }
     let surplus = attributes.len().saturating_sub(ATTRIBUTES_MAX);
     if surplus > 0 {
         context.stats.flagged("attributes left out beyond 64", 1, message);
@@ -131,6 +144,19 @@ mod tests {
         let draft = Draft { host: Some("bridge-pc"), message: "x", attributes, ..Draft::default() };
         let record = attribute(&context, draft, NOW);
         assert_eq!((record.attributes.len(), record.attributes["a000"].len()), (ATTRIBUTES_MAX, ATTRIBUTE_BYTES_MAX));
+        assert_eq!(context.stats.snapshot().flagged.len(), 2);
+    }
+
+    #[test]
+    fn long_names_cannot_make_a_message_large() {
+        let (context, _) = context("test");
+        let long = "x".repeat(ATTRIBUTE_NAME_BYTES_MAX + 1);
+        let attributes = Attributes::from([(long.as_str().into(), "v".into()), ("kept".into(), "v".into())]);
+        let app = "é".repeat(APP_BYTES_MAX);
+        let draft = Draft { host: Some("bridge-pc"), app: &app, message: "x", attributes, ..Draft::default() };
+        let record = attribute(&context, draft, NOW);
+        assert_eq!(record.attributes.keys().map(|name| &**name).collect::<Vec<_>>(), ["kept"]);
+        assert_eq!(record.app.len(), APP_BYTES_MAX);
         assert_eq!(context.stats.snapshot().flagged.len(), 2);
     }
 }

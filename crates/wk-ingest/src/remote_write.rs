@@ -11,10 +11,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use prost::DecodeError;
-use wk_types::{AssetId, Body, ErrorKind, Labels, NewRecord, Sample, Series, SeriesSamples, UtcMs};
+use wk_types::{AssetId, ErrorKind, Labels, NewRecord, Sample, Series, SeriesSamples};
 
 use crate::contract::{Sender, SourceContext};
-use crate::series::{self, SERIES_PER_RECORD_MAX, Texts};
+use crate::records;
+use crate::series::{self, Texts};
 use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
 use crate::times;
 
@@ -206,18 +207,7 @@ pub fn records(context: &SourceContext, parsed: RemoteWrite, peer: Option<IpAddr
         raw.samples.iter().for_each(|sample| stats.check_late(sample.time, received));
         SeriesSamples { series: Arc::new(Series::new(raw.labels, asset)), samples: raw.samples }
     });
-    into_records(context, received, series.collect())
-}
-
-/// Splits series into records of at most [`SERIES_PER_RECORD_MAX`].
-pub(crate) fn into_records(context: &SourceContext, received: UtcMs, mut series: Vec<SeriesSamples>) -> Vec<NewRecord> {
-    let mut records = Vec::new();
-    while !series.is_empty() {
-        let rest = series.split_off(series.len().min(SERIES_PER_RECORD_MAX));
-        let body = Body::Samples(std::mem::replace(&mut series, rest));
-        records.push(NewRecord { received, source: context.name.clone(), body });
-    }
-    records
+    records::of_series(context, received, series)
 }
 
 #[cfg(test)]

@@ -13,8 +13,6 @@ pub const LABELS_MAX: usize = 64;
 pub const LABEL_NAME_BYTES_MAX: usize = 256;
 /// How many bytes a label's value has at most.
 pub const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
-/// How many series one record holds at most.
-pub const SERIES_PER_RECORD_MAX: usize = 10_000;
 
 /// Why a label set is not taken; the text is the reason it is counted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

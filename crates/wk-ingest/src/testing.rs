@@ -25,6 +25,7 @@ struct State {
     offered: usize,
     busy: bool,
     refusals: VecDeque<Refused>,
+    at_once: Option<Refused>,
     held: Option<Vec<oneshot::Sender<Result<Seq, Refused>>>>,
 }
 
@@ -36,6 +37,11 @@ impl RecordingIntake {
     /// The next acknowledgements come as these failures, after having been queued.
     pub fn fail_next(&self, refusals: impl IntoIterator<Item = Refused>) {
         self.state.lock().unwrap().refusals.extend(refusals);
+    }
+
+    /// The next append is refused at once.
+    pub fn refuse_next(&self, refused: Refused) {
+        self.state.lock().unwrap().at_once = Some(refused);
     }
 
     /// Acknowledgements wait until [`Self::release`].
@@ -89,6 +95,8 @@ impl Intake for RecordingIntake {
         state.offered += 1;
         let answer: Ack = if state.busy {
             Box::pin(std::future::ready(Err(Refused::Busy)))
+        } else if let Some(refused) = state.at_once.take() {
+            Box::pin(std::future::ready(Err(refused)))
         } else if let Some(refused) = state.refusals.pop_front() {
             Box::pin(async move {
                 tokio::task::yield_now().await;

@@ -16,7 +16,7 @@ async fn a_busy_log_is_asked_again_until_it_takes_the_record() {
         intake.set_busy(false);
     };
     let (taken, ()) = tokio::join!(delivery, recovery);
-    assert!(taken);
+    assert_eq!(taken, Delivered::Stored);
     assert_eq!(messages(&intake), ["a"]);
     assert_eq!(context.stats.snapshot().accepted, 1);
 }
@@ -27,7 +27,7 @@ async fn delivery_ends_with_the_source() {
     intake.set_busy(true);
     let cancel = CancellationToken::new();
     cancel.cancel();
-    assert!(!deliver(&context, log_record(&["a"]), &cancel).await);
+    assert_eq!(deliver(&context, log_record(&["a"]), &cancel).await, Delivered::Ended);
 }
 
 #[tokio::test]
@@ -81,8 +81,35 @@ async fn what_a_busy_log_refuses_to_the_end_counts_as_lost() {
     assert_eq!(context.stats.snapshot().lost["intake busy until the end"].count, 1);
 }
 
+#[tokio::test]
+async fn a_record_that_is_too_large_is_counted_and_not_offered_again() {
+    let (context, intake) = context("test");
+    intake.fail_next([Refused::TooLarge { bytes: 17 << 20 }]);
+    let delivered = deliver(&context, log_record(&["a", "b"]), &CancellationToken::new()).await;
+    assert_eq!((delivered, intake.offered()), (Delivered::Rejected, 1));
+    let stats = context.stats.snapshot();
+    assert_eq!((stats.accepted, stats.rejected[TOO_LARGE].count), (0, 2));
+    assert_eq!(stats.rejected[TOO_LARGE].example, "the record has 17825792 bytes, more than the intake log takes");
+}
+
+#[tokio::test]
+async fn a_pipeline_goes_on_behind_a_record_that_is_too_large() {
+    let (context, intake) = context("test");
+    let mut pipeline = Pipeline::new(context.clone(), CancellationToken::new());
+    intake.fail_next([Refused::TooLarge { bytes: 17 << 20 }]);
+    pipeline.push(log_record(&["large"])).await;
+    intake.refuse_next(Refused::TooLarge { bytes: 17 << 20 });
+    pipeline.push(log_record(&["large", "large"])).await;
+    pipeline.push(log_record(&["small"])).await;
+    pipeline.finish().await;
+    let stats = context.stats.snapshot();
+    assert_eq!((messages(&intake), intake.offered()), (vec!["small".to_owned()], 3));
+    assert_eq!((stats.accepted, stats.rejected[TOO_LARGE].count, stats.lost.len()), (1, 3, 0));
+}
+
 #[test]
-fn every_refusal_may_be_tried_again() {
-    assert!(Refused::Busy.kind().is_retryable());
-    assert!(Refused::Failed { reason: String::new() }.kind().is_retryable());
+fn only_a_record_that_is_too_large_may_not_be_tried_again() {
+    assert!(Refused::Busy.is_retryable());
+    assert!(Refused::Failed { reason: String::new() }.is_retryable());
+    assert!(!Refused::TooLarge { bytes: 1 }.is_retryable());
 }

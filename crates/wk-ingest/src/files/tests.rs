@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::contract::Refused;
+use crate::delivery::TOO_LARGE;
 use crate::testing::{RecordingIntake, context};
 
 /// A folder with log files, and a source that is passed over them by hand.
@@ -210,6 +212,19 @@ async fn a_position_moves_only_once_the_lines_are_acknowledged() {
     bench.restart(true).await;
     bench.settle().await;
     assert_eq!(bench.messages(), ["1"]);
+}
+
+#[tokio::test]
+async fn reading_goes_on_behind_lines_that_the_log_never_takes() {
+    let mut bench = Bench::new();
+    bench.settle().await;
+    bench.intake.fail_next([Refused::TooLarge { bytes: 17 << 20 }]);
+    bench.append("a.log", "large\n");
+    bench.settle().await;
+    bench.append("a.log", "small\n");
+    bench.settle().await;
+    assert_eq!(bench.messages(), ["small"]);
+    assert_eq!(bench.files.context.stats.snapshot().rejected[TOO_LARGE].count, 1);
 }
 
 #[tokio::test]

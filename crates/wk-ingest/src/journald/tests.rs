@@ -7,6 +7,8 @@ use tempfile::TempDir;
 use wk_types::{Severity, UtcMs};
 
 use super::*;
+use crate::contract::Refused;
+use crate::delivery::TOO_LARGE;
 use crate::testing::{NOW, RecordingIntake, context};
 
 const ENTRY: &str = r#"{"__CURSOR":"c1","__REALTIME_TIMESTAMP":"1780315199250000","_HOSTNAME":"bridge-pc","PRIORITY":"3","SYSLOG_IDENTIFIER":"gpsd","_PID":"41","_SYSTEMD_UNIT":"gpsd.service","SYSLOG_FACILITY":"3","_TRANSPORT":"journal","MESSAGE":"no fix"}"#;
@@ -113,6 +115,31 @@ async fn damaged_and_oversized_lines_reject_only_themselves() {
     let stats = bench.context.stats.snapshot();
     assert_eq!((bench.intake.logs().len(), stats.received), (2, 4));
     assert_eq!((stats.rejected["not a journal entry"].count, stats.rejected["entry longer than 1 MiB"].count), (1, 1));
+}
+
+#[tokio::test]
+async fn long_entries_are_split_by_bytes() {
+    let bench = Bench::new("");
+    let long = ENTRY.replace("no fix", &"x".repeat(64 * 1024));
+    let output = format!("{long}\n").repeat(200);
+    bench.journal().take_entries(&mut Lines::new(output.as_bytes())).await.unwrap();
+    let records = bench.intake.records();
+    assert_eq!(records.iter().map(|record| record.body.items()).sum::<usize>(), 200);
+    for record in &records {
+        let Body::Logs(logs) = &record.body else { panic!("logs are expected") };
+        assert!(logs.iter().map(log_bytes).sum::<usize>() < RECORD_BYTES_AIM + 128 * 1024);
+    }
+    assert!(records.len() >= 4);
+}
+
+#[tokio::test]
+async fn reading_goes_on_behind_entries_that_the_log_never_takes() {
+    let bench = Bench::new("");
+    bench.intake.fail_next([Refused::TooLarge { bytes: 17 << 20 }]);
+    let mut journal = bench.journal();
+    journal.take_entries(&mut Lines::new(format!("{ENTRY}\n").as_bytes())).await.unwrap();
+    assert_eq!((journal.cursor.as_deref(), bench.intake.offered()), (Some("c1"), 1));
+    assert_eq!(bench.context.stats.snapshot().rejected[TOO_LARGE].count, 1);
 }
 
 #[tokio::test]

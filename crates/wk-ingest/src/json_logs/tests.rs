@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::records::{LOGS_PER_RECORD_MAX, RECORD_BYTES_AIM, log_bytes};
 use crate::testing::{NOW, context};
+use wk_types::Body;
 
 fn show(parsed: &ParsedLogs) -> Value {
     let records: Vec<Value> = parsed
@@ -254,9 +256,21 @@ fn records_are_attributed_and_counted() {
 #[test]
 fn large_requests_become_several_records() {
     let (context, _) = context("json-logs");
-    let body = "{\"msg\":\"a\"}\n".repeat(MESSAGES_PER_RECORD_MAX + 1);
+    let body = "{\"msg\":\"a\"}\n".repeat(LOGS_PER_RECORD_MAX + 1);
     let sizes: Vec<usize> = records(&context, read(&body), None).iter().map(|record| record.body.items()).collect();
-    assert_eq!(sizes, [MESSAGES_PER_RECORD_MAX, 1]);
+    assert_eq!(sizes, [LOGS_PER_RECORD_MAX, 1]);
+}
+
+#[test]
+fn a_request_of_long_messages_becomes_records_that_the_log_takes() {
+    let (context, _) = context("json-logs");
+    let line = format!("{{\"msg\":\"{}\",\"detail\":\"{}\"}}\n", "m".repeat(60 * 1024), "d".repeat(8 * 1024));
+    let records = records(&context, read(&line.repeat(200)), None);
+    assert_eq!(records.iter().map(|record| record.body.items()).sum::<usize>(), 200);
+    for record in &records {
+        let Body::Logs(logs) = &record.body else { panic!("logs are expected") };
+        assert!(logs.iter().map(log_bytes).sum::<usize>() <= RECORD_BYTES_AIM);
+    }
 }
 
 proptest! {

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::records::{RECORD_BYTES_AIM, SERIES_PER_RECORD_MAX};
 use crate::testing::{NOW, context, series_text};
+use wk_types::{Body, UtcMs};
 
 /// The messages as `prompb` has them, for making bodies.
 #[derive(Clone, PartialEq, Message)]
@@ -207,6 +209,20 @@ fn large_requests_become_several_records() {
     let parsed = read(names.iter().map(|name| series(&[("__name__", name)], &[(0, 1.0)])).collect());
     let sizes: Vec<usize> = records(&context, parsed, None).iter().map(|record| record.body.items()).collect();
     assert_eq!(sizes, [SERIES_PER_RECORD_MAX, 1]);
+}
+
+#[test]
+fn a_request_of_long_labels_becomes_records_that_the_log_takes() {
+    let (context, _) = context("remote-write");
+    let long = "v".repeat(4 * 1024);
+    let names: Vec<String> = (0..3_000).map(|at| format!("m{at}")).collect();
+    let parsed = read(names.iter().map(|name| series(&[("__name__", name), ("path", &long)], &[(0, 1.0)])).collect());
+    let records = records(&context, parsed, None);
+    assert_eq!(records.iter().map(|record| record.body.items()).sum::<usize>(), 3_000);
+    for record in &records {
+        let Body::Samples(series) = &record.body else { panic!("samples are expected") };
+        assert!(series.len() * long.len() <= RECORD_BYTES_AIM);
+    }
 }
 
 proptest! {

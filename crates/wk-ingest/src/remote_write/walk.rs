@@ -1,9 +1,10 @@
 //! Walks the protobuf message.
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use wk_types::UtcMs;
 
 use super::{
-    BadMessage, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, UtcMs, series, times,
+    BadMessage, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, series, times,
 };
 
 /// How many labels are looked at; a series with more is rejected for it.

@@ -12,9 +12,9 @@ use wk_types::{AssetId, Body, Labels, Sample, Series, SeriesSamples, UtcMs};
 use super::fetch::{FetchError, Fetched, fetch};
 use super::{Shown, Target, lock};
 use crate::contract::{Sender, SourceContext};
-use crate::delivery::deliver;
+use crate::delivery::{Delivered, deliver};
 use crate::prometheus_text::{self, Exposition, Line};
-use crate::remote_write::into_records;
+use crate::records;
 use crate::series::{self, Present, Texts};
 use crate::syslog::NOT_UTF8;
 
@@ -213,15 +213,16 @@ impl<'a> TargetState<'a> {
         let gone = self.present.gone(&round.tracked, now);
         let all = [round.tracked, gone, round.timed.clone()].concat();
         let timed: HashSet<_> = round.timed.iter().map(|one| one.series.id).collect();
-        for record in into_records(context, now, all) {
+        for record in records::of_series(context, now, all) {
             let items = record.body.items() as u64;
             let Body::Samples(series) = &record.body else { continue };
             let tracked: Vec<SeriesSamples> =
                 series.iter().filter(|one| !timed.contains(&one.series.id)).cloned().collect();
             let delivery = deliver(context, record, cancel);
             match tokio::time::timeout(self.target.interval, delivery).await {
-                Ok(true) => self.present.stored(&tracked),
-                _ => context.stats.lost("intake busy", items),
+                Ok(Delivered::Stored) => self.present.stored(&tracked),
+                Ok(Delivered::Rejected) => {}
+                Ok(Delivered::Ended) | Err(_) => context.stats.lost("intake busy", items),
             }
         }
     }

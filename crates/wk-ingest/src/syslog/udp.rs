@@ -18,7 +18,7 @@ use super::record::Batch;
 use super::tcp::wait_until;
 use super::{BATCH_WAIT, NOT_ALLOWED, SyslogError, SyslogSettings};
 use crate::contract::{Ack, Refused, SourceContext};
-use crate::delivery::{Offer, offer};
+use crate::delivery::{Offer, offer, reject};
 use crate::network;
 
 /// The receive buffer that is asked for; the system may grant less (`net.core.rmem_max`).
@@ -149,6 +149,7 @@ impl Receiver {
             Ok(_) => self.context.stats.accepted(items),
             Err(Refused::Busy) => self.context.stats.lost("intake busy", items),
             Err(Refused::Failed { .. }) => self.context.stats.lost("intake failed", items),
+            Err(refused @ Refused::TooLarge { .. }) => reject(&self.context, refused, items),
         }
     }
 

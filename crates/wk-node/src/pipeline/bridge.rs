@@ -27,6 +27,7 @@ impl Intake for IntakeBridge {
 fn refused(error: IntakeError) -> Refused {
     match error {
         IntakeError::Busy { .. } => Refused::Busy,
+        IntakeError::TooLarge { bytes } => Refused::TooLarge { bytes },
         other => Refused::Failed { reason: crate::http::chain(&other) },
     }
 }

@@ -1,10 +1,12 @@
 //! The registry: known assets, senders nobody can name, and the topology.
 
-use rusqlite::params;
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use wk_types::{Asset, AssetId, Topology, UtcMs};
 
-use super::error::StateError;
+use super::error::{Fault, StateError};
 use super::{State, schema};
 
 /// Most unknown senders kept; beyond it the one heard longest ago makes room.
@@ -12,6 +14,8 @@ pub const UNKNOWN_SENDERS_MAX: u64 = 1_000;
 /// Longest text of an unknown sender or a reason in characters.
 const TEXT_CHARS_MAX: usize = 512;
 const META_TOPOLOGY: &str = "topology";
+/// The ids of the assets that stand in the registry only because the configuration declares them.
+const META_CONFIGURED: &str = "configured_assets";
 
 /// Somebody who sends and cannot be attributed to an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,44 +55,70 @@ impl State {
         })
     }
 
-    /// Writes an asset, in place of the one of the same id.
+    /// Writes an asset, in place of the one of the same id; from then on it stays whatever the configuration declares.
     ///
     /// # Errors
     /// A disk that cannot be written.
     pub fn upsert_asset(&self, asset: &Asset) -> Result<(), StateError> {
         self.db().write("write an asset", |transaction| {
-            transaction.prepare_cached("INSERT OR REPLACE INTO assets VALUES (?1, ?2, ?3)")?.execute(params![
-                asset.id.as_str(),
-                asset.role,
-                serde_json::to_string(&asset.identifiers)?
-            ])?;
-            Ok(())
+            let mut configured = configured(transaction)?;
+            if configured.remove(asset.id.as_str()) {
+                set_configured(transaction, &configured)?;
+            }
+            write_asset(transaction, asset)
         })
     }
 
-    /// Adds `count` records to what an unknown sender has sent. Callers gather counts first: each call is a
+    /// Writes the assets that the configuration declares, and removes those that it declared at the last call and does
+    /// no longer. An asset that also came in another way is kept, with what the configuration says of it. One
     /// transaction.
     ///
     /// # Errors
-    /// A disk that cannot be written.
-    pub fn note_unknown(&self, seen: &UnknownSender) -> Result<(), StateError> {
-        self.db().write("note an unknown sender", |transaction| {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO unknown_senders (sender, source, reason, count, first, last)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT (sender, source) DO UPDATE SET reason = excluded.reason,
-                       count = count + excluded.count, first = min(first, excluded.first),
-                       last = max(last, excluded.last)",
-                )?
-                .execute(params![
-                    shortened(&seen.sender),
-                    shortened(&seen.source),
-                    shortened(&seen.reason),
-                    seen.count,
-                    seen.first.0,
-                    seen.last.0
+    /// A disk that cannot be written; nothing is changed then.
+    pub fn assets_from_configuration(&self, assets: &[Asset]) -> Result<(), StateError> {
+        self.db().write("write the configured assets", |transaction| {
+            let before = configured(transaction)?;
+            let mut now = BTreeSet::new();
+            for asset in assets {
+                let id = asset.id.as_str();
+                if before.contains(id) || now.contains(id) || !is_registered(transaction, id)? {
+                    now.insert(id.to_owned());
+                }
+                write_asset(transaction, asset)?;
+            }
+            for gone in before.difference(&now) {
+                transaction.prepare_cached("DELETE FROM assets WHERE id = ?1")?.execute([gone])?;
+            }
+            set_configured(transaction, &now)
+        })
+    }
+
+    /// Adds to what unknown senders have sent, all in one transaction.
+    ///
+    /// # Errors
+    /// A disk that cannot be written; nothing is counted then.
+    pub fn note_unknown_all(&self, seen: &[UnknownSender]) -> Result<(), StateError> {
+        if seen.is_empty() {
+            return Ok(());
+        }
+        self.db().write("note unknown senders", |transaction| {
+            let mut add = transaction.prepare_cached(
+                "INSERT INTO unknown_senders (sender, source, reason, count, first, last)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (sender, source) DO UPDATE SET reason = excluded.reason,
+                   count = count + excluded.count, first = min(first, excluded.first),
+                   last = max(last, excluded.last)",
+            )?;
+            for one in seen {
+                add.execute(params![
+                    shortened(&one.sender),
+                    shortened(&one.source),
+                    shortened(&one.reason),
+                    one.count,
+                    one.first.0,
+                    one.last.0
                 ])?;
+            }
             let dropped = transaction
                 .prepare_cached(
                     "DELETE FROM unknown_senders WHERE (sender, source) IN (
@@ -144,6 +174,29 @@ impl State {
             Ok(schema::set_meta(transaction, META_TOPOLOGY, &serde_json::to_string(topology)?)?)
         })
     }
+}
+
+/// The ids of [`META_CONFIGURED`].
+fn configured(connection: &Connection) -> Result<BTreeSet<String>, Fault> {
+    let text = schema::meta(connection, META_CONFIGURED)?;
+    Ok(text.map_or_else(|| Ok(BTreeSet::new()), |text| serde_json::from_str(&text))?)
+}
+
+fn set_configured(connection: &Connection, ids: &BTreeSet<String>) -> Result<(), Fault> {
+    Ok(schema::set_meta(connection, META_CONFIGURED, &serde_json::to_string(ids)?)?)
+}
+
+fn is_registered(connection: &Connection, id: &str) -> Result<bool, Fault> {
+    Ok(connection.prepare_cached("SELECT 1 FROM assets WHERE id = ?1")?.exists([id])?)
+}
+
+fn write_asset(connection: &Connection, asset: &Asset) -> Result<(), Fault> {
+    connection.prepare_cached("INSERT OR REPLACE INTO assets VALUES (?1, ?2, ?3)")?.execute(params![
+        asset.id.as_str(),
+        asset.role,
+        serde_json::to_string(&asset.identifiers)?
+    ])?;
+    Ok(())
 }
 
 fn shortened(text: &str) -> String {

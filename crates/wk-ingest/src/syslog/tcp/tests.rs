@@ -1,6 +1,8 @@
 use tokio::io::AsyncWriteExt;
 
 use super::*;
+use crate::contract::Refused;
+use crate::delivery::TOO_LARGE;
 use crate::syslog::{BATCH_MESSAGES_MAX, CUT, MESSAGE_BYTES_MAX, NOT_UTF8};
 use crate::testing::{RecordingIntake, context};
 use jiff::tz::TimeZone;
@@ -107,6 +109,20 @@ async fn a_busy_log_makes_the_sender_wait_and_loses_nothing() {
     sending.await.unwrap();
     running.intake.until(|intake| intake.logs().len() as u64 == lines).await;
     running.end().await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_does_not_stop_the_connection() {
+    let running = start(|_| {}).await;
+    running.intake.fail_next([Refused::TooLarge { bytes: 17 << 20 }]);
+    running.send(b"<13>large\n").await;
+    running.intake.until(|intake| intake.offered() == 1).await;
+    running.send(b"<13>small\n").await;
+    running.intake.until(|intake| intake.logs().len() == 1).await;
+    let (context, intake) = (running.context.clone(), Arc::clone(&running.intake));
+    running.end().await;
+    let stats = context.stats.snapshot();
+    assert_eq!((intake.offered(), stats.accepted, stats.rejected[TOO_LARGE].count), (2, 1, 1));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::delivery::TOO_LARGE;
 use crate::testing::{RecordingIntake, context};
 
 struct Running {
@@ -78,6 +79,18 @@ async fn records_that_fail_on_their_way_are_counted_as_lost() {
     running.sender.send(b"<13>x").await.unwrap();
     running.intake.until(|intake| intake.offered() == 1).await;
     assert_eq!(running.end().await.lost["intake failed"].count, 1);
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_rejected_and_receiving_goes_on() {
+    let running = start().await;
+    running.intake.fail_next([Refused::TooLarge { bytes: 17 << 20 }]);
+    running.sender.send(b"<13>large").await.unwrap();
+    running.intake.until(|intake| intake.offered() == 1).await;
+    running.sender.send(b"<13>small").await.unwrap();
+    running.intake.until(|intake| intake.logs().len() == 1).await;
+    let stats = running.end().await;
+    assert_eq!((stats.accepted, stats.rejected[TOO_LARGE].count, stats.lost.len()), (1, 1, 0));
 }
 
 #[tokio::test]
