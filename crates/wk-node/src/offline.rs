@@ -17,7 +17,7 @@ use crate::folder::DataFolder;
 use crate::http::server::Peer;
 use crate::node::Node;
 use crate::pipeline::readers::{LOGS, METRICS};
-use crate::ship::open_node;
+use crate::ship::{Purpose, open_node};
 
 /// How much of the log is decoded at once.
 const READ_BYTES: usize = 1 << 20;
@@ -39,7 +39,7 @@ impl OfflineNode {
         let data = data.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
             let folder = DataFolder::open(&data)?;
-            let (node, _, _) = open_node(Config::default(), folder, CancellationToken::new())?;
+            let (node, _, _) = open_node(Config::default(), folder, CancellationToken::new(), Purpose::Read)?;
             catch_up(&node)?;
             Ok(Arc::new(node))
         });

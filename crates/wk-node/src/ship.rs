@@ -1,5 +1,6 @@
 //! Starting and ending the ship node.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,7 +111,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
         Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
     let unix = bind_unix(&socket_path(&data))?;
 
-    let (node, engine, engine_at) = open_node(config, folder, stop.clone())?;
+    let (node, engine, engine_at) = open_node(config, folder, stop.clone(), Purpose::Run)?;
     let node = Arc::new(node);
     let readers_stop = CancellationToken::new();
     let readers = readers::start(&node, engine, engine_at, &readers_stop)
@@ -176,11 +177,21 @@ fn store_error<E: std::error::Error + Send + Sync + 'static>(store: &'static str
     move |source| NodeError::Store { store, source: Box::new(source) }
 }
 
+/// What a folder is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run the node.
+    Run,
+    /// To answer questions while the node is down.
+    Read,
+}
+
 /// Opens the stores and restores the engine; answers it with the record it stands at.
 pub(crate) fn open_node(
     config: Config,
     folder: DataFolder,
     stop: CancellationToken,
+    purpose: Purpose,
 ) -> Result<(Node, Engine, Seq), NodeError> {
     let state = State::open(folder.root(), now()).map_err(store_error("state database"))?;
     let (intake, metrics, lake) = open_stores(&config, &folder, &state)?;
@@ -190,7 +201,10 @@ pub(crate) fn open_node(
         None => (Engine::new(options), Seq::default()),
     };
     let own_asset = AssetId::from(hostname());
-    let identity = Arc::new(NodeIdentity::new(register_assets(&config, &state, &own_asset)?));
+    if purpose == Purpose::Run {
+        register_assets(&config, &state, &own_asset)?;
+    }
+    let identity = Arc::new(NodeIdentity::new(asset_table(&state, &own_asset)?));
     let (journal_end, _) = watch::channel(0);
     let node = Node {
         vessel: state.vessel(),
@@ -259,30 +273,35 @@ fn open_stores(
     Ok((intake, metrics, lake))
 }
 
-/// Puts this machine and the configured assets into the registry, and everything registered into the look-up table.
-fn register_assets(config: &Config, state: &State, own: &AssetId) -> Result<AssetTable, NodeError> {
+/// Puts this machine and the configured assets into the registry; what the configuration no longer names goes.
+fn register_assets(config: &Config, state: &State, own: &AssetId) -> Result<(), NodeError> {
     let failed = store_error("state database");
-    let mut this = Asset { id: own.clone(), role: "host".to_owned(), identifiers: Default::default() };
-    this.identifiers.entry("hostname".to_owned()).or_default().insert(own.to_string());
+    let this = Asset { id: own.clone(), role: "host".to_owned(), identifiers: names(&[own.as_str()], &[]) };
     state.upsert_asset(&this).map_err(&failed)?;
-    for declared in &config.asset {
-        let mut asset =
-            Asset { id: declared.id.as_str().into(), role: declared.role.clone(), identifiers: Default::default() };
-        let names = asset.identifiers.entry("hostname".to_owned()).or_default();
-        names.extend(declared.hostname.iter().cloned());
-        names.insert(declared.id.clone());
-        asset
-            .identifiers
-            .entry("ip".to_owned())
-            .or_default()
-            .extend(declared.ip.iter().map(std::net::IpAddr::to_string));
-        state.upsert_asset(&asset).map_err(&failed)?;
-    }
+    let declared: Vec<Asset> = config
+        .asset
+        .iter()
+        .map(|one| {
+            let hosts: Vec<&str> = std::iter::once(&one.id).chain(&one.hostname).map(String::as_str).collect();
+            Asset { id: one.id.as_str().into(), role: one.role.clone(), identifiers: names(&hosts, &one.ip) }
+        })
+        .collect();
+    state.assets_from_configuration(&declared).map_err(&failed)
+}
+
+fn names(hosts: &[&str], addresses: &[std::net::IpAddr]) -> BTreeMap<String, BTreeSet<String>> {
+    let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
+    let addresses = addresses.iter().map(ToString::to_string).collect();
+    [("hostname".to_owned(), hosts), ("ip".to_owned(), addresses)].into()
+}
+
+/// The look-up table of everything registered and of this machine's own addresses.
+fn asset_table(state: &State, own: &AssetId) -> Result<AssetTable, NodeError> {
     let mut table = AssetTable::new(own, [own.as_str()]);
     for address in wk_ingest::host::addresses(Path::new("/proc")) {
         table.add_own_address(address);
     }
-    for asset in state.assets().map_err(&failed)? {
+    for asset in state.assets().map_err(store_error("state database"))? {
         for clash in table.add(&asset) {
             tracing::warn!(asset = %asset.id, %clash, "a name of the asset belongs to another one already");
         }

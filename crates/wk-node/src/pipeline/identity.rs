@@ -48,7 +48,7 @@ impl NodeIdentity {
                 last: now,
             })
             .collect();
-        let written = if rows.is_empty() { Ok(()) } else { rows.iter().try_for_each(|row| state.note_unknown(row)) };
+        let written = state.note_unknown_all(&rows);
         if written.is_err() {
             let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, kept) in seen {
