@@ -153,6 +153,21 @@ async fn what_goes_away_gets_a_stale_marker() {
 }
 
 #[tokio::test]
+async fn a_round_that_the_log_never_takes_is_counted_and_leaves_nothing_to_mark() {
+    let folder = machine();
+    let (context, intake) = context("host");
+    let mut host = Host::new(settings(folder.path()));
+    intake.fail_next([crate::Refused::TooLarge { bytes: 17 << 20 }]);
+    host.round(&context, &CancellationToken::new()).await;
+    fs::remove_dir_all(folder.path().join("sys/class/net/eth1")).unwrap();
+    host.round(&context, &CancellationToken::new()).await;
+    let stats = context.stats.snapshot();
+    assert_eq!((intake.offered(), intake.records().len(), stats.lost.len()), (2, 1, 0));
+    assert_eq!(stats.rejected[crate::delivery::TOO_LARGE].count + stats.accepted, stats.received);
+    assert!(intake.series().iter().all(|one| !one.samples[0].is_stale()));
+}
+
+#[tokio::test]
 async fn missing_files_are_counted_and_do_not_stop_the_round() {
     let folder = tempfile::tempdir().unwrap();
     let (context, intake) = context("host");

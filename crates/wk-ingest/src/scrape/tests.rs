@@ -184,6 +184,22 @@ async fn a_refused_connection_is_named_as_such() {
 }
 
 #[tokio::test]
+async fn a_large_scrape_becomes_records_that_the_log_takes() {
+    use crate::records::RECORD_BYTES_AIM;
+    let long = "v".repeat(4_000);
+    let body: String = (0..2_000).map(|at| format!("m{at}{{path=\"{long}\"}} 1\n")).collect();
+    let (url, _) = server(vec![text(&body)]).await;
+    let run = run(&url, |_| {});
+    run.intake.fail_next([crate::Refused::TooLarge { bytes: 17 << 20 }]);
+    run.rounds(1).await;
+    let records = run.intake.records();
+    assert_eq!((run.intake.offered(), records.len()), (3, 2));
+    assert!(records.iter().all(|record| record.body.items() * long.len() <= RECORD_BYTES_AIM));
+    let stats = run.context.stats.snapshot();
+    assert_eq!((stats.accepted + stats.rejected[crate::delivery::TOO_LARGE].count, stats.lost.len()), (2_003, 0));
+}
+
+#[tokio::test]
 async fn a_busy_log_costs_the_round_but_not_the_stale_markers() {
     let (url, _) = server(vec![text("a 1\n"), text("a 2\n"), text("\n")]).await;
     let run = run(&url, |target| target.interval = Duration::from_millis(30));
