@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use wk_store::state::StateError;
 use wk_types::ErrorKind;
 
 /// Why a request was refused.
@@ -68,9 +69,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-impl From<wk_store::state::StateError> for Problem {
-    fn from(error: wk_store::state::StateError) -> Self {
-        Self::of(error.kind(), &error)
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::TooManyAttempts { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, chain(&error)),
+            _ => Self::of(error.kind(), &error),
+        }
     }
 }
 
