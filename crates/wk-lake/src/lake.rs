@@ -211,6 +211,8 @@ struct Upkeep {
     is_hold_kept: bool,
     /// Files that no longer count but may still be read by a query; removed once none does.
     leaving: Vec<Arc<LogFile>>,
+    /// The name of a merged file that could not be written to its end, and may be there nevertheless.
+    uncertain: Option<String>,
 }
 
 #[derive(Debug, Default)]

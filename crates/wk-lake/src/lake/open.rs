@@ -59,6 +59,7 @@ impl Lake {
                 clock: RetentionClock::new(believed),
                 is_hold_kept: held.is_some(),
                 leaving: Vec::new(),
+                uncertain: None,
             }),
             footers: Mutex::new(HashMap::new()),
             footer_uses: AtomicU64::new(0),

@@ -108,6 +108,7 @@ impl Inner {
         let today = now.0.div_euclid(DAY_MS);
         let mut merged = 0;
         for _ in 0..MERGES_MAX {
+            self.remove_uncertain(upkeep)?;
             let files = self.read_state().files.clone();
             let sizes: Vec<Mergeable> = files.iter().map(|file| Mergeable::of(file)).collect();
             let Some(run) = choose(&sizes, today) else { break };
@@ -130,7 +131,11 @@ impl Inner {
         };
         let (Some(oldest), Some(newest)) = (run.first(), run.last()) else { return Ok(0) };
         let received = run.iter().map(|file| file.name.received).max().unwrap_or(newest.name.received);
-        let file = self.store(encoded, received, oldest.name.first, newest.name.last)?;
+        let stored = self.store(encoded, received, oldest.name.first, newest.name.last);
+        if let Err(LakeError::WriteFile { name, .. }) = &stored {
+            upkeep.uncertain = Some(name.clone());
+        }
+        let file = stored?;
         let mut state = self.write_state();
         // A query may have found an input damaged meanwhile; the merged file has its rows nevertheless.
         state.files.retain(|file| !run.iter().any(|input| input.name == file.name));
@@ -139,6 +144,19 @@ impl Inner {
         drop(state);
         upkeep.leaving.extend(run.iter().cloned());
         Ok(run.len())
+    }
+
+    /// Takes a merged file away again of which it is not known whether it is on disk. The next merge may be one of other
+    /// neighbours, and a start that found both would have the rows twice that both hold.
+    fn remove_uncertain(&self, upkeep: &mut Upkeep) -> Result<(), LakeError> {
+        let Some(name) = &upkeep.uncertain else { return Ok(()) };
+        let removed = match self.io.remove(&self.dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.io.sync_dir(&self.dir),
+        };
+        removed.map_err(|source| LakeError::WriteFile { name: name.clone(), source })?;
+        upkeep.uncertain = None;
+        Ok(())
     }
 
     fn expire(&self, upkeep: &mut Upkeep, now: UtcMs, done: &mut Maintained) -> Result<(), LakeError> {

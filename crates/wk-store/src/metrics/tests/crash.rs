@@ -1,4 +1,7 @@
+use wk_block::BlockSeries;
+
 use super::*;
+use crate::io::crash::CrashIo;
 
 /// Cuts the power after each number of changes that `work` makes, starts anew, and checks that nothing is lost.
 fn cut_everywhere(prepare: impl Fn() -> Ship, work: impl Fn(&mut Ship)) {
@@ -65,4 +68,22 @@ fn a_merged_file_that_is_damaged_does_not_replace_its_parts() {
     let report = ship.reopen(disk);
     assert_eq!((report.superseded, report.blocks, report.damaged.len()), (0, 14, 1));
     ship.check_all();
+}
+
+#[test]
+fn a_block_counts_only_once_a_loss_of_power_cannot_take_its_name_away() {
+    let (dir, file) = (Path::new("/metrics"), "0000000000000001-0000000000000007_5_6.wkb");
+    let block = wk_block::encode(&[BlockSeries {
+        series: series("a", &[]).series,
+        samples: vec![Sample::new(UtcMs(5), 1.0), Sample::new(UtcMs(6), 2.0)],
+    }]);
+    let io = CrashIo::new(1);
+    io.create_dir_all(dir).unwrap();
+    let mut left = io.create(&dir.join(file)).unwrap();
+    left.write_all(&block.unwrap()).unwrap();
+    left.sync().unwrap();
+    let open = |io: CrashIo| MetricStore::open(Arc::new(io), dir, MetricOptions::default()).unwrap().1;
+    assert_eq!(open(io.clone()).cursor, Seq(7));
+    let report = open(io.restart());
+    assert_eq!((report.cursor, report.blocks), (Seq(7), 1));
 }
