@@ -172,12 +172,13 @@ impl Node {
     /// How many items a source has refused, whatever the reason.
     pub fn rejected(&self, source: &str) -> u64 {
         let source = self.source(source);
-        source["rejected"].as_array().unwrap().iter().map(|reason| reason["count"].as_u64().unwrap()).sum()
+        let reasons = source["rejected"].as_array().map_or(&[][..], Vec::as_slice);
+        reasons.iter().map(|reason| reason["count"].as_u64().unwrap()).sum()
     }
 
     /// Runs the command line against this node's folder.
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        program().arg("--data").arg(self.data()).args(arguments).output().unwrap()
+        self.command().arg("--data").arg(self.own_data()).args(arguments).output().unwrap()
     }
 
     /// Runs a verb with `--json` and reads its answer.

@@ -334,7 +334,79 @@ fn the_pipeline_has_these_keys() {
         let pipeline = read.get("/api/v1/pipeline");
         pipeline["unknown_senders"].as_array().is_some_and(|list| !list.is_empty()).then_some(pipeline)
     });
-    insta::assert_snapshot!(paths(&pipeline).into_iter().collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(paths(&pipeline).into_iter().collect::<Vec<_>>().join("\n"), @r"
+    ailments
+    engine.facts
+    engine.incidents_open
+    engine.refused.incidents
+    engine.refused.series
+    engine.refused.signals
+    engine.refused.speakers
+    engine.refused.window
+    engine.rules
+    engine.series
+    engine.signals_open
+    engine.step_seconds_total
+    intake.bytes
+    intake.bytes_max
+    intake.damaged_records
+    intake.failed
+    intake.first
+    intake.fsync_errors
+    intake.fsyncs
+    intake.last
+    intake.queued
+    intake.queued_bytes
+    intake.readers[].cursor
+    intake.readers[].lag_records
+    intake.readers[].name
+    intake.readers[].reached
+    intake.refused
+    intake.segments
+    journal.entries
+    journal.sealed
+    logs.bytes
+    logs.files
+    logs.rows_buffered
+    logs.stored
+    metrics.blocks
+    metrics.bytes
+    metrics.duplicate
+    metrics.future
+    metrics.late
+    metrics.over_limit
+    metrics.samples_head
+    metrics.series
+    metrics.stored
+    metrics.too_old
+    notify.dead
+    notify.delivered
+    notify.queued
+    notify.superseded
+    notify.untold
+    sources[].accepted
+    sources[].bytes
+    sources[].flagged
+    sources[].flagged[].count
+    sources[].flagged[].example
+    sources[].flagged[].reason
+    sources[].lag_ms
+    sources[].last_received
+    sources[].late
+    sources[].lost
+    sources[].name
+    sources[].received
+    sources[].rejected
+    sources[].rejected[].count
+    sources[].rejected[].example
+    sources[].rejected[].reason
+    unknown_senders[].count
+    unknown_senders[].first
+    unknown_senders[].last
+    unknown_senders[].reason
+    unknown_senders[].sender
+    unknown_senders[].source
+    ");
 }
 
 /// A node that has three samples, a minute apart, of a series of its own; answers the time of the first.
