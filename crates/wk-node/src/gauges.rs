@@ -11,8 +11,9 @@ use crate::node::Node;
 pub const CPU_RATIO: &str = r#"1 - avg(rate(node_cpu_seconds_total{job="host",mode="idle"}[1m]))"#;
 const MEMORY_RATIO: &str = r#"1 - node_memory_MemAvailable_bytes{job="host"} / node_memory_MemTotal_bytes{job="host"}"#;
 const LOAD: &str = r#"node_load1{job="host"}"#;
+/// File systems of less than 16 MiB are the system's own, and nobody's disk.
 const DISK_RATIO: &str =
-    r#"1 - node_filesystem_avail_bytes{job="host"} / (node_filesystem_size_bytes{job="host"} > 0)"#;
+    r#"1 - node_filesystem_avail_bytes{job="host"} / (node_filesystem_size_bytes{job="host"} > 16777216)"#;
 const DISK_SIZE: &str = r#"node_filesystem_size_bytes{job="host"}"#;
 
 /// Evaluates PromQL now; labels and values of the vector.

@@ -45,9 +45,9 @@ impl SourceRegistry {
         stats
     }
 
-    /// How many sources there are.
-    pub fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// How many sources have spoken since the start.
+    pub fn heard(&self) -> usize {
+        self.snapshots().iter().filter(|(_, counts)| counts.last_received.is_some()).count()
     }
 
     /// Tells whether any source but the node itself has brought anything since the start.

@@ -33,8 +33,8 @@ fn fact_line(body: &FactBody) -> String {
 fn event_line(kind: &str, body: &Value) -> String {
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     match kind {
-        "mail_delivered" => format!("mail to {} was taken by the relay: {}", text("recipient"), text("receipt")),
-        "mail_dead" => format!("mail to {} cannot be delivered: {}", text("recipient"), text("error")),
+        "mail_delivered" => format!("mail was taken by the relay {}", text("receipt")).trim_end().to_owned(),
+        "mail_dead" => format!("a mail cannot be delivered: {}", text("error")),
         "intake_damaged" => {
             format!("records r{} to r{} of the intake log are damaged: {}", body["first"], body["last"], text("what"))
         }

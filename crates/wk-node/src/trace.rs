@@ -27,9 +27,27 @@ struct Trail(Vec<Stage>);
 
 impl Trail {
     fn add(&mut self, stage: &'static str, at: Option<UtcMs>, what: impl Into<String>) {
-        let before = self.0.iter().rev().find_map(|passed| passed.at);
-        let after_ms = at.zip(before).map(|(at, before)| at.since(before).0);
-        self.0.push(Stage { stage, at, after_ms, what: what.into() });
+        self.0.push(Stage { stage, at, after_ms: None, what: what.into() });
+    }
+
+    /// The stages in the order of their times; one that keeps none stays behind the one it was added after.
+    fn in_order(mut self) -> Vec<Stage> {
+        let mut last = None;
+        let mut keyed: Vec<(Option<UtcMs>, Stage)> = self
+            .0
+            .drain(..)
+            .map(|stage| {
+                last = stage.at.or(last);
+                (last, stage)
+            })
+            .collect();
+        keyed.sort_by_key(|(time, _)| *time);
+        let mut before: Option<UtcMs> = None;
+        for (_, stage) in &mut keyed {
+            stage.after_ms = stage.at.zip(before).map(|(at, before)| at.since(before).0);
+            before = stage.at.or(before);
+        }
+        keyed.into_iter().map(|(_, stage)| stage).collect()
     }
 }
 
@@ -50,7 +68,7 @@ pub fn follow(node: &Node, id: &str) -> Result<Vec<Stage>, Problem> {
             "{id:?} is no event; give a record such as r123 (answered to every write), a signal sig-… or an incident inc-…"
         )));
     }
-    Ok(trail.0)
+    Ok(trail.in_order())
 }
 
 fn record(node: &Node, seq: Seq, trail: &mut Trail) -> Result<(), Problem> {

@@ -279,7 +279,7 @@ fn signal_of(rule: &Rule, element: &Element, since: UtcMs, with_recent: bool, ar
     let title = annotation("summary", str::to_owned).unwrap_or_else(|| format!("{} on {asset}", rule.alert));
     let detail = annotation("description", str::to_owned).unwrap_or_else(|| {
         let held = now.since(since);
-        format!("{} has held for {held}; the value is {}.", rule.query.text(), element.value)
+        format!("{} has held for {held}; the value is {}.", rule.query.text(), readable(element.value))
     });
     let shows = annotation("query", escape_label).and_then(|text| Query::parse(&text).ok());
     let query = shows.as_ref().unwrap_or(&rule.query);
@@ -327,4 +327,14 @@ fn recent_of(query: &Query, result: &Labels, window: &Window, now: UtcMs) -> Vec
     let row = rows.iter().find(|(labels, _)| about(labels)).or_else(|| rows.first().filter(|_| rows.len() == 1));
     row.map(|(_, samples)| samples.iter().filter(|sample| sample.value.is_finite()).copied().collect())
         .unwrap_or_default()
+}
+
+/// A value to read, with four significant digits; the exact one stands beside it in the evidence.
+fn readable(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 || value.fract() == 0.0 {
+        return value.to_string();
+    }
+    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

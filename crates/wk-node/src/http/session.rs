@@ -80,7 +80,13 @@ pub async fn sign_in(
     Form(form): Form<SignIn>,
 ) -> Result<Response, Problem> {
     let _slot = slot()?;
-    let begun = blocking(&node, move |node| begin(node, &form.name, &form.password)).await?;
+    let begun = blocking(&node, move |node| begin(node, &form.name, &form.password)).await.map_err(|mut problem| {
+        // Who is not who they say is not yet anybody who may or may not do something.
+        if problem.status == StatusCode::FORBIDDEN {
+            problem.status = StatusCode::UNAUTHORIZED;
+        }
+        problem
+    })?;
     begun.answer(&node, peer)
 }
 

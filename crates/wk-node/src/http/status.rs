@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use wk_store::state::{IncidentFilter, SpoolCounts};
-use wk_types::{IncidentState, Severity};
+use wk_types::{IncidentState, Seq, Severity};
 
 use crate::clock::now;
 use crate::http::auth::Viewer;
@@ -59,7 +59,7 @@ pub async fn status(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Result<Json<V
             "state": state,
             "open": {"critical": open[0], "major": open[1], "minor": open[2]},
             "assets": node.state.assets()?.len(),
-            "sources": {"total": node.sources.len(), "silent": silent.len(), "silent_names": silent},
+            "sources": {"total": node.sources.heard(), "silent": silent.len(), "silent_names": silent},
             "mail": {"configured": node.config.mail.is_some(), "queued": mail.queued, "dead": mail.dead},
             "host": host,
             "disk": gauges::data_disk(node),
@@ -83,6 +83,12 @@ pub async fn pipeline(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Result<Json
     blocking(&node, |node| -> Result<_, Problem> { Ok(Json(describe_pipeline(node)?)) }).await
 }
 
+/// How many records a reader has yet to read. Positions have gaps where the node was started again, so the count of
+/// what is not yet in the reader's own files bounds it.
+fn lag(reached: Option<Seq>, durable: Seq, unwritten: u64) -> u64 {
+    reached.map_or(unwritten, |reached| unwritten.min(durable.0.saturating_sub(reached.0)))
+}
+
 fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
     let intake = node.intake.stats();
     let (metrics, lake) = (node.metrics.stats(), node.lake.stats());
@@ -97,7 +103,8 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
         .map(|reader| {
             json!({
                 "name": reader.name, "cursor": reader.cursor, "reached": reached.get(reader.name.as_str()),
-                "lag_records": reader.lag_records,
+                "lag_records": lag(reached.get(reader.name.as_str()).copied(), durable, reader.lag_records),
+                "unwritten_records": reader.lag_records,
             })
         })
         .collect();
