@@ -196,8 +196,8 @@ impl Host {
                 series.push(SeriesSamples { series: Arc::new(one), samples: vec![Sample::new(now, *value)] });
             }
         }
-        context.stats.received(series.len() as u64, 0, now);
         series.extend(self.present.gone(&series, now));
+        context.stats.received(series.len() as u64, 0, now);
         let until = tokio::time::Instant::now() + self.settings.interval;
         for record in records::of_series(context, now, series) {
             let Body::Samples(series) = &record.body else { continue };
