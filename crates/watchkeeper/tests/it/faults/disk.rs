@@ -45,8 +45,12 @@ impl<'a> Sender<'a> {
 
     /// Sends one message of about 2 KiB that does not compress; answers the refusal where it was refused.
     fn send(&mut self) -> Result<(), (u16, Value)> {
+        self.send_with(&noise(self.next))
+    }
+
+    fn send_with(&mut self, text: &str) -> Result<(), (u16, Value)> {
         self.next += 1;
-        let message = format!("log-{}-{}", self.next, noise(self.next));
+        let message = format!("log-{}-{text}", self.next);
         let (status, answer) = self.node.send_logs(&json!({"app": "disk", "message": message}).to_string());
         if status != 200 {
             return Err((status, answer));
@@ -78,14 +82,16 @@ fn stored(node: &Node) -> Vec<Value> {
     node.sql("select message from logs where app = 'disk'")
 }
 
-/// Sends until the node refuses.
+/// Sends until the node refuses even what is short.
 fn send_until_refused(sender: &mut Sender<'_>) -> (u16, Value) {
-    for _ in 0..20_000 {
-        if let Err(refusal) = sender.send() {
-            return refusal;
+    for text in [noise(7).as_str(), ""] {
+        let refused = (0..20_000).find_map(|_| sender.send_with(text).err());
+        let (status, refusal) = refused.unwrap_or_else(|| panic!("a full disk took {} messages", sender.next));
+        if text.is_empty() || status != 503 {
+            return (status, refusal);
         }
     }
-    panic!("a full disk took {} messages", sender.acknowledged.len());
+    unreachable!("the last text is empty")
 }
 
 #[test]
@@ -107,6 +113,10 @@ fn a_full_disk_refuses_answers_loses_nothing_and_goes_on_by_itself() {
         assert_eq!(status, 503, "{refusal}");
         let text = refusal["error"].as_str().unwrap();
         assert!(text.contains("space") || text.contains("full"), "the refusal names the disk: {text}");
+        until(Duration::from_secs(20), "the node says what ails it", || {
+            let ailments = node.cli_json(&["pipeline"])["ailments"].to_string();
+            (ailments.contains("space") || ailments.contains("full")).then_some(())
+        });
         // What was refused stays refused while the disk is full, and nothing else stops.
         for _ in 0..10 {
             if let Err((status, refusal)) = sender.send() {
