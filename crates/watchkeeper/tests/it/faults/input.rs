@@ -105,8 +105,9 @@ fn a_form_that_is_none_is_refused_in_json() {
     assert_all_refused(&node, requests);
 }
 
-/// What the node answers to a head that announces a body of so many bytes, before any of it is sent.
-fn announce(node: &Node, path: &str, token: &str, bytes: usize) -> (String, Value) {
+/// What the node answers to a body of so many bytes. One byte over the bound is read to its end, so that no connection
+/// is reset before its answer is read.
+fn post_bytes(node: &Node, path: &str, token: &str, bytes: usize) -> (String, Value) {
     let mut stream = TcpStream::connect(node.http).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     write!(
@@ -115,6 +116,7 @@ fn announce(node: &Node, path: &str, token: &str, bytes: usize) -> (String, Valu
          Content-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n"
     )
     .unwrap();
+    stream.write_all(&vec![b' '; bytes]).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -123,14 +125,19 @@ fn announce(node: &Node, path: &str, token: &str, bytes: usize) -> (String, Valu
 
 #[test]
 fn a_body_over_the_bound_of_every_interface_gets_413_in_json() {
-    let node = Node::start("");
+    let mut node = Node::prepare("");
+    let file = node.dir().join("watchkeeper.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[http]\n", "[http]\nbody_bytes_max = 65536\n")).unwrap();
+    node.launch();
+    node.wait_ready();
     let (admin, ingest) = (node.token("admin"), node.token("ingest"));
     for (path, _) in json_routes() {
-        let (status, answer) = announce(&node, path, &admin, 2 << 20);
+        let (status, answer) = post_bytes(&node, path, &admin, (1 << 20) + 1);
         assert!(status.contains(" 413 ") && answer["error"].is_string(), "{path}: {status} {answer}");
     }
     for (path, source) in [("/api/v1/logs", "json-logs"), ("/api/v1/write", "remote-write")] {
-        let (status, answer) = announce(&node, path, &ingest, 40 << 20);
+        let (status, answer) = post_bytes(&node, path, &ingest, (1 << 16) + 1);
         assert!(status.contains(" 413 ") && answer["error"].is_string(), "{path}: {status} {answer}");
         assert_eq!(node.rejected(source), 1, "{path}");
     }
