@@ -1,7 +1,7 @@
 //! The shapes that users' scripts rely on. Values that differ from run to run are replaced by what they are; later
 //! versions may add to a shape, and never take away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -66,7 +66,9 @@ fn typed_without_wording(value: &Value, fields: &[&str]) -> Value {
 fn paths(value: &Value) -> BTreeSet<String> {
     fn walk(value: &Value, at: &str, all: &mut BTreeSet<String>) {
         match value {
-            Value::Object(fields) => fields.iter().for_each(|(name, field)| walk(field, &format!("{at}.{name}"), all)),
+            Value::Object(fields) => {
+                fields.iter().for_each(|(name, field)| walk(field, &format!("{at}.{name}"), all));
+            }
             Value::Array(items) if !items.is_empty() => {
                 items.iter().for_each(|item| walk(item, &format!("{at}[]"), all))
             }
@@ -76,6 +78,16 @@ fn paths(value: &Value) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     walk(value, "", &mut all);
     all
+}
+
+/// The paths to every value, a line for each field of the answer.
+fn outline(value: &Value) -> String {
+    let mut lines = BTreeMap::<String, Vec<String>>::new();
+    for path in paths(value) {
+        let (first, rest) = path.split_once('.').unwrap_or((&path, "-"));
+        lines.entry(first.to_owned()).or_default().push(rest.to_owned());
+    }
+    lines.iter().map(|(first, rest)| format!("{first}: {}", rest.join(" "))).collect::<Vec<_>>().join("\n")
 }
 
 /// A node and a token to read it with.
@@ -193,64 +205,12 @@ fn an_incident_is_shown_in_this_shape() {
         let shown = read.get(&format!("/api/v1/incidents/{id}"));
         shown["messages"].as_array().is_some_and(|messages| !messages.is_empty()).then_some(shown)
     });
-    insta::assert_snapshot!(paths(&shown).into_iter().collect::<Vec<_>>().join("\n"), @r"
-    because[].because.against
-    because[].because.rule
-    because[].because.text
-    because[].signal
-    incident.acknowledged
-    incident.acknowledged_by
-    incident.acknowledged_by_name
-    incident.assets[]
-    incident.id
-    incident.number
-    incident.opened
-    incident.reopened_count
-    incident.resolved
-    incident.severity
-    incident.signals[]
-    incident.state
-    incident.title
-    messages[].attempts
-    messages[].delivered
-    messages[].id
-    messages[].last_error
-    messages[].next_attempt
-    messages[].queued
-    messages[].receipt
-    messages[].recipient
-    messages[].state
-    messages[].subject
-    signals[].asset
-    signals[].direction
-    signals[].ended
-    signals[].evidence.detail
-    signals[].evidence.expected
-    signals[].evidence.observed
-    signals[].evidence.query
-    signals[].evidence.recent[].time
-    signals[].evidence.recent[].value
-    signals[].evidence.unit
-    signals[].id
-    signals[].input
-    signals[].labels.alertname
-    signals[].labels.instance
-    signals[].labels.job
-    signals[].labels.severity
-    signals[].metric
-    signals[].raised
-    signals[].rule.kind
-    signals[].rule.name
-    signals[].score
-    signals[].severity
-    signals[].started
-    signals[].title
-    timeline[].at
-    timeline[].by
-    timeline[].entry
-    timeline[].kind
-    timeline[].recorded
-    timeline[].text
+    insta::assert_snapshot!(outline(&shown), @r"
+    because[]: because.against because.rule because.text signal
+    incident: acknowledged acknowledged_by acknowledged_by_name assets[] id number opened reopened_count resolved severity signals[] state title
+    messages[]: attempts delivered id last_error next_attempt queued receipt recipient state subject
+    signals[]: asset direction ended evidence.detail evidence.expected evidence.observed evidence.query evidence.recent[].time evidence.recent[].value evidence.unit id input labels.alertname labels.instance labels.job labels.severity metric raised rule.kind rule.name score severity started title
+    timeline[]: at by entry kind recorded text
     ");
 }
 
@@ -334,78 +294,16 @@ fn the_pipeline_has_these_keys() {
         let pipeline = read.get("/api/v1/pipeline");
         pipeline["unknown_senders"].as_array().is_some_and(|list| !list.is_empty()).then_some(pipeline)
     });
-    insta::assert_snapshot!(paths(&pipeline).into_iter().collect::<Vec<_>>().join("\n"), @r"
-    ailments
-    engine.facts
-    engine.incidents_open
-    engine.refused.incidents
-    engine.refused.series
-    engine.refused.signals
-    engine.refused.speakers
-    engine.refused.window
-    engine.rules
-    engine.series
-    engine.signals_open
-    engine.step_seconds_total
-    intake.bytes
-    intake.bytes_max
-    intake.damaged_records
-    intake.failed
-    intake.first
-    intake.fsync_errors
-    intake.fsyncs
-    intake.last
-    intake.queued
-    intake.queued_bytes
-    intake.readers[].cursor
-    intake.readers[].lag_records
-    intake.readers[].name
-    intake.readers[].reached
-    intake.refused
-    intake.segments
-    journal.entries
-    journal.sealed
-    logs.bytes
-    logs.files
-    logs.rows_buffered
-    logs.stored
-    metrics.blocks
-    metrics.bytes
-    metrics.duplicate
-    metrics.future
-    metrics.late
-    metrics.over_limit
-    metrics.samples_head
-    metrics.series
-    metrics.stored
-    metrics.too_old
-    notify.dead
-    notify.delivered
-    notify.queued
-    notify.superseded
-    notify.untold
-    sources[].accepted
-    sources[].bytes
-    sources[].flagged
-    sources[].flagged[].count
-    sources[].flagged[].example
-    sources[].flagged[].reason
-    sources[].lag_ms
-    sources[].last_received
-    sources[].late
-    sources[].lost
-    sources[].name
-    sources[].received
-    sources[].rejected
-    sources[].rejected[].count
-    sources[].rejected[].example
-    sources[].rejected[].reason
-    unknown_senders[].count
-    unknown_senders[].first
-    unknown_senders[].last
-    unknown_senders[].reason
-    unknown_senders[].sender
-    unknown_senders[].source
+    insta::assert_snapshot!(outline(&pipeline), @r"
+    ailments: -
+    engine: facts incidents_open refused.incidents refused.series refused.signals refused.speakers refused.window rules series signals_open step_seconds_total
+    intake: bytes bytes_max damaged_records failed first fsync_errors fsyncs last queued queued_bytes readers[].cursor readers[].lag_records readers[].name readers[].reached refused segments
+    journal: entries sealed
+    logs: bytes files rows_buffered stored
+    metrics: blocks bytes duplicate future late over_limit samples_head series stored too_old
+    notify: dead delivered queued superseded untold
+    sources[]: accepted bytes flagged flagged[].count flagged[].example flagged[].reason lag_ms last_received late lost name received rejected rejected[].count rejected[].example rejected[].reason
+    unknown_senders[]: count first last reason sender source
     ");
 }
 
@@ -426,7 +324,7 @@ fn probed() -> (Read, i64) {
 }
 
 #[test]
-fn the_prometheus_api_answers_as_prometheus_does() {
+fn the_prometheus_api_answers_vectors_and_matrices_as_prometheus_does() {
     let (read, first) = probed();
     let last = first + 120;
     let instant = read.get(&format!("/api/v1/query?query=probe&time={first}"));
@@ -483,6 +381,12 @@ fn the_prometheus_api_answers_as_prometheus_does() {
       "status": "success"
     }
     "#);
+}
+
+#[test]
+fn the_prometheus_api_answers_scalars_strings_and_ranges_as_prometheus_does() {
+    let (read, first) = probed();
+    let last = first + 120;
     let scalar = read.get(&format!("/api/v1/query?query=1.5&time={last}"));
     insta::assert_json_snapshot!(typed(&scalar), @r#"
     {
