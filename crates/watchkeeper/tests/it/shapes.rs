@@ -70,7 +70,7 @@ fn paths(value: &Value) -> BTreeSet<String> {
                 fields.iter().for_each(|(name, field)| walk(field, &format!("{at}.{name}"), all));
             }
             Value::Array(items) if !items.is_empty() => {
-                items.iter().for_each(|item| walk(item, &format!("{at}[]"), all))
+                items.iter().for_each(|item| walk(item, &format!("{at}[]"), all));
             }
             _ => drop(all.insert(at.trim_start_matches('.').to_owned())),
         }
@@ -297,7 +297,7 @@ fn the_pipeline_has_these_keys() {
     insta::assert_snapshot!(outline(&pipeline), @r"
     ailments: -
     engine: facts incidents_open refused.incidents refused.series refused.signals refused.speakers refused.window rules series signals_open step_seconds_total
-    intake: bytes bytes_max damaged_records failed first fsync_errors fsyncs last queued queued_bytes readers[].cursor readers[].lag_records readers[].name readers[].reached refused segments
+    intake: bytes bytes_max damaged_records failed first fsync_errors fsyncs last queued queued_bytes readers[].cursor readers[].lag_records readers[].name readers[].reached readers[].unwritten_records refused segments
     journal: entries sealed
     logs: bytes files rows_buffered stored
     metrics: blocks bytes duplicate future late over_limit samples_head series stored too_old
