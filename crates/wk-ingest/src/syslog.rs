@@ -25,6 +25,8 @@ pub const NOT_ALLOWED: &str = "sender is not in allow_networks";
 pub const BATCH_MESSAGES_MAX: usize = 1_000;
 /// How many bytes of messages one record holds.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How many TCP connections are open at once, where nothing else is set.
+pub const CONNECTIONS_MAX: usize = 512;
 /// How long a record waits for further messages.
 pub const BATCH_WAIT: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -46,10 +48,10 @@ pub struct SyslogSettings {
 }
 
 impl SyslogSettings {
-    /// The shipped defaults on a given address: loopback senders only, 128 connections.
+    /// The shipped defaults on a given address: loopback senders only, [`CONNECTIONS_MAX`] connections.
     #[must_use]
     pub const fn new(listen: SocketAddr, zone: TimeZone) -> Self {
-        Self { listen, allow_networks: Vec::new(), zone, asset: None, connections_max: 128 }
+        Self { listen, allow_networks: Vec::new(), zone, asset: None, connections_max: CONNECTIONS_MAX }
     }
 }
 

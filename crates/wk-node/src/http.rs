@@ -98,7 +98,8 @@ pub fn router(node: &Arc<Node>) -> Router {
     let logs = Router::new()
         .route("/api/v1/logs", post(ingest::logs))
         .layer(DefaultBodyLimit::max(body_max.min(wk_ingest::json_logs::BODY_BYTES_MAX)))
-        .layer(RequestDecompressionLayer::new());
+        .layer(RequestDecompressionLayer::new())
+        .layer(axum::middleware::map_response_with_state(Arc::clone(node), ingest::count_encoding));
     let calls = Router::new()
         .merge(people())
         .merge(questions())

@@ -23,6 +23,7 @@ const ENTRIES_DEFAULT: usize = 50;
 
 /// A token to make.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// `ingest`, `viewer`, `operator`, `approver` or `admin`.
     role: String,

@@ -124,6 +124,7 @@ fn tell(node: &Node, entry: &JournalEntry) -> Result<Value, Problem> {
 
 /// A remark.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Comment {
     text: String,
 }

@@ -96,6 +96,14 @@ fn counted(context: &SourceContext, body: Result<Bytes, BytesRejection>) -> Resu
     })
 }
 
+/// Counts a body in an encoding that is not taken, which is refused before it reaches [`logs`].
+pub async fn count_encoding(Shared(node): Shared<Arc<Node>>, response: Response) -> Response {
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        sources::context(&node, JSON_LOGS, false).stats.rejected("content encoding is not taken", 1, "");
+    }
+    response
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -22,6 +22,7 @@ const QUERY_MAX: DurationMs = DurationMs::from_secs(30);
 
 /// A query in SQLite's dialect over `logs`, `incidents`, `signals` and `assets`.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SqlQuery {
     query: String,
 }
@@ -39,6 +40,7 @@ pub async fn sql(
 
 /// A question in plain words.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Question {
     question: String,
 }

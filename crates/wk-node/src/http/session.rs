@@ -25,6 +25,7 @@ const COOKIE_MAX_AGE_S: u32 = 30 * 86_400;
 
 /// Name and password.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SignIn {
     name: String,
     password: String,
@@ -32,6 +33,7 @@ pub struct SignIn {
 
 /// The one-time token and the first account.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SetUp {
     token: String,
     name: String,
