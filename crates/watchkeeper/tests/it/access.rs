@@ -18,7 +18,11 @@ fn status(node: &Node, method: &str, path: &str, secret: Option<&str>) -> u16 {
         request = request.bearer_auth(secret);
     }
     if method == "POST" {
-        request = request.json(&json!({"query": "select 1", "question": "what is open", "role": "viewer"}));
+        request = request.json(&match path {
+            "/api/v1/sql" => json!({"query": "select 1"}),
+            "/api/v1/tokens" => json!({"role": "viewer"}),
+            _ => json!({"message": "hello"}),
+        });
     }
     request.send().unwrap().status().as_u16()
 }
