@@ -16,7 +16,7 @@ const QUERIES: [&str; 10] = [
     "avg_over_time(node_load5[20s])",
     r#"max by (device) (node_filesystem_size_bytes{fstype!="proc"})"#,
     r#"count({job="node", __name__=~"node_.*"})"#,
-    "increase(node_network_receive_packets_total[30s])",
+    "increase(node_context_switches_total[30s])",
     r#"topk(3, node_cpu_seconds_total{mode="idle"})"#,
     "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
     "quantile(0.5, rate(node_cpu_seconds_total[25s]))",

@@ -93,7 +93,8 @@ impl Stores {
             ..LakeOptions::default()
         };
         let (lake, report) = Lake::open(io, Path::new("/data/logs"), options)?;
-        assert_eq!(report.problems, [], "a log file that counts is whole");
+        // A file that the power goes away under cannot be read, which is no damage.
+        assert!(!report.problems.iter().any(|problem| problem.is_damaged), "a log file that counts is whole");
         let stages: Arc<Stages> = Arc::default();
         let readers: [(Box<dyn Reader>, Seq); 2] = [
             (Box::new(MetricReader(metrics.clone())), metrics.cursor()),
