@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn every_number_survives_json() {
-        for value in [0.1, -3.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        for value in [0.1, 0.987_848_784_878_487_6, 1e300, -3.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
             let text = serde_json::to_string(&Sample::new(UtcMs(1), value)).unwrap();
             let back: Sample = serde_json::from_str(&text).unwrap();
             assert!(back.value == value || back.value.is_nan() && value.is_nan(), "{text}");
