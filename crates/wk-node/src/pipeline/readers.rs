@@ -69,7 +69,9 @@ pub fn start(
     let courses = readers.map(|(reader, at)| {
         let state = node.state.clone();
         let told: Told = Box::new(move |damage| Ok(report_damage(&state, damage)?));
-        let course = Course { intake: node.intake.clone(), stages: Arc::clone(&node.stages), reader, at, told };
+        let backlog = Some(node.caught_up).filter(|end| at < *end);
+        let course =
+            Course { intake: node.intake.clone(), stages: Arc::clone(&node.stages), reader, at, backlog, told };
         if let Some(gap) = course.enter()
             && let Err(error) = (course.told)(&[gap])
         {
@@ -127,6 +129,8 @@ struct Course {
     reader: Box<dyn Reader>,
     /// Everything up to here has been taken in.
     at: Seq,
+    /// What was on disk at the start; `None` once all of it has been taken in and made durable.
+    backlog: Option<Seq>,
     /// Is told of damage that was skipped. All readers meet the same; the journal takes it once.
     told: Told,
 }
@@ -146,7 +150,18 @@ impl Course {
         let taken = if self.intake.wait_beyond(self.at, wait) > self.at { self.take_batch() } else { Ok(()) };
         // Also after a failure: a store that is full is mended by being looked after.
         self.intake.advance(self.reader.name(), self.reader.maintain(now())?);
-        taken
+        taken?;
+        self.settle(now)
+    }
+
+    /// Makes the backlog durable once it is taken in, so that a node that is killed again and again, always soon,
+    /// does not read more and more at each start.
+    fn settle(&mut self, now: &dyn Fn() -> UtcMs) -> Result<(), Failure> {
+        if self.backlog.is_some_and(|end| self.at >= end) {
+            self.intake.advance(self.reader.name(), self.reader.finish(now())?);
+            self.backlog = None;
+        }
+        Ok(())
     }
 
     fn take_batch(&mut self) -> Result<(), Failure> {

@@ -101,8 +101,9 @@ impl Stores {
             (Box::new(LogReader(lake.clone())), lake.cursor()),
         ];
         let courses = readers.map(|(reader, at)| {
+            let backlog = Some(intake.durable()).filter(|end| at < *end);
             let told: Told = Box::new(|_| Ok(()));
-            let course = Course { intake: intake.clone(), stages: Arc::clone(&stages), reader, at, told };
+            let course = Course { intake: intake.clone(), stages: Arc::clone(&stages), reader, at, backlog, told };
             course.enter();
             course
         });
