@@ -18,7 +18,9 @@ mod query;
 mod range;
 mod row;
 mod scalar;
+mod syntax;
 
 pub use error::QueryError;
 pub use json::PrometheusJson;
 pub use query::{Limits, Query, Selector, Value, parse_duration};
+pub use syntax::{format, parse_selector, syntax_tree};

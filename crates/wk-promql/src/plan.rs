@@ -166,6 +166,17 @@ impl Node {
 
 /// Parses and resolves a query.
 pub(crate) fn parse(text: &str) -> Result<Node, QueryError> {
+    lower(&read(text)?, NESTING_MAX)
+}
+
+/// The parser's tree of a query that can be evaluated.
+pub(crate) fn checked(text: &str) -> Result<Expr, QueryError> {
+    let parsed = read(text)?;
+    lower(&parsed, NESTING_MAX)?;
+    Ok(parsed)
+}
+
+fn read(text: &str) -> Result<Expr, QueryError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(QueryError::TooLarge { max: TEXT_BYTES_MAX, of: "bytes of text" });
     }
@@ -173,10 +184,9 @@ pub(crate) fn parse(text: &str) -> Result<Node, QueryError> {
         return Err(QueryError::TooLarge { max: TOKENS_MAX, of: "words and operators" });
     }
     // The parser panics on numbers that are no duration, such as `x[1e300]`.
-    let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(text))
+    std::panic::catch_unwind(|| promql_parser::parser::parse(text))
         .unwrap_or_else(|_| Err("a duration is out of range".to_owned()))
-        .map_err(|reason| QueryError::Parse { reason })?;
-    lower(&parsed, NESTING_MAX)
+        .map_err(|reason| QueryError::Parse { reason })
 }
 
 /// Counts what may be a token of its own outside quotes; texts in quotes count once.
