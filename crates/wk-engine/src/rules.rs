@@ -9,6 +9,8 @@ mod file;
 mod humanize;
 mod template;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use wk_promql::QueryError;
 use wk_types::{DurationMs, ErrorKind, Severity, UtcMs};
@@ -32,14 +34,22 @@ pub const LOOKBACK_MAX: DurationMs = DurationMs::from_hours(24);
 pub struct RuleSummary {
     /// Its group.
     pub group: String,
+    /// How often its group is evaluated.
+    pub interval: DurationMs,
     /// Its name.
     pub alert: String,
     /// Its condition.
     pub expr: String,
     /// How long the condition must hold.
     pub hold: DurationMs,
+    /// How long the alert goes on after the condition last held.
+    pub keep_firing: DurationMs,
     /// The severity of its signals.
     pub severity: Severity,
+    /// The labels of its alerts, as they are written.
+    pub labels: BTreeMap<String, String>,
+    /// The annotations of its alerts, as they are written.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// How a rule's evaluation goes.
@@ -210,7 +220,7 @@ pub fn check_rules(text: &str) -> Result<Vec<RuleSummary>, RuleError> {
 /// As [`check_rules`].
 pub fn check_rule_file(name: &str, text: &str) -> Result<Vec<RuleSummary>, RuleError> {
     let groups = file::parse(name, text)?;
-    Ok(groups.iter().flat_map(|group| group.rules.iter().map(|rule| rule.summary(&group.name))).collect())
+    Ok(groups.iter().flat_map(|group| group.rules.iter().map(|rule| rule.summary(group))).collect())
 }
 
 #[cfg(test)]

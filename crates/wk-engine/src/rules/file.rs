@@ -77,13 +77,18 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    pub(crate) fn summary(&self, group: &str) -> RuleSummary {
+    pub(crate) fn summary(&self, group: &Group) -> RuleSummary {
+        let written = |(name, template): (&String, &Template)| (name.clone(), template.text().to_owned());
         RuleSummary {
-            group: group.to_owned(),
+            group: group.name.clone(),
+            interval: group.interval,
             alert: self.alert.clone(),
             expr: self.query.text().to_owned(),
             hold: self.hold,
+            keep_firing: self.keep_firing,
             severity: self.severity,
+            labels: self.labels.iter().map(|(name, template)| written((name, template))).collect(),
+            annotations: self.annotations.iter().map(written).collect(),
         }
     }
 }

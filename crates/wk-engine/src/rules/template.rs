@@ -10,7 +10,10 @@ use super::humanize;
 
 /// A parsed template.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Template(Vec<Part>);
+pub(crate) struct Template {
+    text: String,
+    parts: Vec<Part>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
@@ -74,13 +77,18 @@ impl Template {
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));
         }
-        Ok(Self(parts))
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// The template as it is written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Renders the template; `escape` is put on every label's value.
     pub(crate) fn render(&self, labels: &Labels, value: f64, escape: fn(&str) -> String) -> String {
         let mut text = String::new();
-        for part in &self.0 {
+        for part in &self.parts {
             match part {
                 Part::Text(fixed) => text.push_str(fixed),
                 Part::Action { source, functions } => {
