@@ -1,5 +1,6 @@
 //! Metrics of this machine, under node_exporter's and process-exporter's names, from `/proc`, `/sys` and `statvfs`.
 
+mod describe;
 mod filesystems;
 mod names;
 mod processes;
@@ -25,6 +26,7 @@ use processes::Processes;
 use procfs::Cpus;
 use systemd::Units;
 
+pub use describe::metadata;
 pub use names::{addresses, host_name};
 
 /// What is watched and how often.

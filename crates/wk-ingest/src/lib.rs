@@ -11,6 +11,7 @@ pub mod host;
 pub mod journald;
 pub mod json_logs;
 pub mod logs;
+pub mod metadata;
 pub mod network;
 pub mod prometheus_text;
 pub mod records;
@@ -25,5 +26,6 @@ pub mod times;
 
 pub use asset_table::AssetTable;
 pub use contract::{Ack, Attribution, Clock, Identity, Intake, Refused, Sender, SourceContext};
+pub use metadata::{Metadata, MetadataTable};
 pub use network::Network;
 pub use stats::{ReasonCount, SourceSnapshot, SourceStats};

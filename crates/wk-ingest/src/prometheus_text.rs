@@ -11,14 +11,10 @@ use std::collections::BTreeMap;
 use wk_types::labels::METRIC_NAME;
 use wk_types::{Sample, UtcMs};
 
+use crate::metadata::{FAMILIES_MAX, HELP_BYTES_MAX, Metadata};
 use crate::series::LABELS_MAX;
 use crate::stats::shortened;
 use crate::times;
-
-/// How many metric families' descriptions are kept.
-pub const METADATA_MAX: usize = 10_000;
-/// How many bytes of a description are kept.
-pub const HELP_BYTES_MAX: usize = 1_024;
 
 /// Which of the two formats a text is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +32,6 @@ impl Format {
         let media = content_type.and_then(|text| text.split(';').next()).unwrap_or("").trim();
         if media.eq_ignore_ascii_case("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
     }
-}
-
-/// What a target says about a metric family.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Metadata {
-    /// `counter`, `gauge`, `histogram` …; empty where not said.
-    pub kind: String,
-    /// What it measures.
-    pub help: String,
-    /// Its unit.
-    pub unit: String,
 }
 
 /// One sample line.
@@ -173,7 +158,7 @@ fn describe(comment: &str, metadata: &mut BTreeMap<String, Metadata>) {
         return;
     }
     let Some((name, text)) = family_name(rest.trim_start_matches([' ', '\t'])) else { return };
-    if metadata.len() >= METADATA_MAX && !metadata.contains_key(&*name) {
+    if metadata.len() >= FAMILIES_MAX && !metadata.contains_key(&*name) {
         return;
     }
     let entry = metadata.entry(name.into_owned()).or_default();

@@ -1,12 +1,14 @@
-//! Prometheus remote write 1.0: the body of `POST /api/v1/write`.
+//! Prometheus remote write 1.0 and 2.0: the body of `POST /api/v1/write`.
 //!
-//! *Source*: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and `prompb/{remote,types}.proto`. The message is
+//! *Source*: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and `prompb/{remote,types}.proto`,
+//! <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/> and `io/prometheus/write/v2/types.proto`. The message is
 //! walked with prost's decoding functions instead of generated types: labels are borrowed from the body, and no count in
 //! it makes anything grow beyond the bounds below.
 
+mod v2;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use prost::DecodeError;
 use wk_types::{AssetId, ErrorKind, Labels, NewRecord, Sample, Series, SeriesSamples};
 
 use crate::contract::{Sender, SourceContext};
+use crate::metadata::{FAMILIES_MAX, Metadata};
 use crate::records;
 use crate::series::{self, Texts};
 use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
@@ -46,13 +49,31 @@ pub struct Rejected {
     pub example: String,
 }
 
+/// Which of the two messages a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// `prometheus.WriteRequest`.
+    #[default]
+    One,
+    /// `io.prometheus.write.v2.Request`.
+    Two,
+}
+
 /// What a body holds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteWrite {
+    /// Which message it was.
+    pub version: Version,
     /// What can be stored.
     pub series: Vec<RawSeries>,
     /// What cannot, one entry for each reason.
     pub rejected: Vec<Rejected>,
+    /// What is said about metric families; of several descriptions of one, the first.
+    pub metadata: BTreeMap<String, Metadata>,
+    /// How many exemplars there are (2.0), which are not kept.
+    pub exemplars: u64,
+    /// How many series or samples say when they began to count (2.0), which is not kept.
+    pub starts: u64,
     /// How many bytes the body had once decompressed.
     pub bytes: usize,
 }
@@ -70,6 +91,12 @@ impl RemoteWrite {
         self.rejected.iter().map(|one| one.count).sum()
     }
 
+    fn describe(&mut self, family: &str, metadata: Metadata) {
+        if !family.is_empty() && !metadata.is_empty() && self.metadata.len() < FAMILIES_MAX {
+            self.metadata.entry(family.to_owned()).or_insert(metadata);
+        }
+    }
+
     fn reject(&mut self, reason: &'static str, count: u64, example: &str) {
         if count == 0 {
             return;
@@ -85,8 +112,8 @@ impl RemoteWrite {
 /// Why a body as a whole is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteWriteError {
-    /// The body is of another kind, such as remote write 2.0.
-    #[error("content type {found:?} is not taken; send remote write 1.0 (application/x-protobuf)")]
+    /// The body is of another kind.
+    #[error("content type {found:?} is not taken; send remote write 1.0 or 2.0 (application/x-protobuf)")]
     ContentType {
         /// The content type as sent.
         found: String,
@@ -147,13 +174,13 @@ impl RemoteWriteError {
 /// Reads a body; series and samples that cannot be stored are listed, the others are returned.
 ///
 /// # Errors
-/// A body that as a whole is not remote write 1.0 or exceeds a bound.
+/// A body that as a whole is not remote write or exceeds a bound.
 pub fn parse(
     body: &[u8],
     content_type: Option<&str>,
     content_encoding: Option<&str>,
 ) -> Result<RemoteWrite, RemoteWriteError> {
-    check_content_type(content_type)?;
+    let version = version_of(content_type)?;
     if let Some(found) = content_encoding.filter(|found| !found.trim().eq_ignore_ascii_case("snappy")) {
         return Err(RemoteWriteError::Encoding { found: shortened(found, EXAMPLE_BYTES_MAX).to_owned() });
     }
@@ -162,24 +189,29 @@ pub fn parse(
         return Err(RemoteWriteError::TooLarge { unit: "bytes", found: length, max: DECOMPRESSED_BYTES_MAX });
     }
     let plain = snap::raw::Decoder::new().decompress_vec(body).map_err(RemoteWriteError::Snappy)?;
-    let mut parsed = RemoteWrite { bytes: plain.len(), ..RemoteWrite::default() };
-    walk::request(&plain, &mut parsed, &mut Texts::default())?;
+    let mut parsed = RemoteWrite { version, bytes: plain.len(), ..RemoteWrite::default() };
+    match version {
+        Version::One => walk::request(&plain, &mut parsed, &mut Texts::default())?,
+        Version::Two => v2::request(&plain, &mut parsed, &mut Texts::default())?,
+    }
     Ok(parsed)
 }
 
-/// Takes `application/x-protobuf`, alone or with `proto=prometheus.WriteRequest`, and no content type at all.
-fn check_content_type(content_type: Option<&str>) -> Result<(), RemoteWriteError> {
-    let Some(found) = content_type else { return Ok(()) };
+/// The message that a content type names: `application/x-protobuf` alone, and no content type at all, is 1.0.
+fn version_of(content_type: Option<&str>) -> Result<Version, RemoteWriteError> {
+    let Some(found) = content_type else { return Ok(Version::One) };
+    let refuse = || RemoteWriteError::ContentType { found: shortened(found, EXAMPLE_BYTES_MAX).to_owned() };
     let mut parts = found.split(';').map(str::trim);
-    let is_protobuf = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/x-protobuf"));
-    let is_first_version = parts
-        .filter_map(|part| part.split_once('='))
-        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("proto"))
-        .all(|(_, proto)| proto.trim().trim_matches('"') == "prometheus.WriteRequest");
-    if is_protobuf && is_first_version {
-        return Ok(());
+    if !parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/x-protobuf")) {
+        return Err(refuse());
     }
-    Err(RemoteWriteError::ContentType { found: shortened(found, EXAMPLE_BYTES_MAX).to_owned() })
+    let parameters = parts.filter_map(|part| part.split_once('='));
+    let mut protos = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("proto"));
+    match protos.next().map(|(_, proto)| proto.trim().trim_matches('"')) {
+        None | Some("prometheus.WriteRequest") => Ok(Version::One),
+        Some("io.prometheus.write.v2.Request") => Ok(Version::Two),
+        Some(_) => Err(refuse()),
+    }
 }
 
 /// Attributes the series by their `instance` label, else by where they came from, counts, and makes the records.
@@ -190,6 +222,11 @@ pub fn records(context: &SourceContext, parsed: RemoteWrite, peer: Option<IpAddr
     stats.received(parsed.samples() as u64 + parsed.samples_rejected(), parsed.bytes as u64, received);
     for rejected in &parsed.rejected {
         stats.rejected(rejected.reason, rejected.count, &rejected.example);
+    }
+    for (what, count) in [("exemplar not kept", parsed.exemplars), ("start time not kept", parsed.starts)] {
+        if count > 0 {
+            stats.flagged(what, count, "");
+        }
     }
     let mut assets: HashMap<String, AssetId> = HashMap::new();
     let series = parsed.series.into_iter().map(|raw| {

@@ -13,14 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wk_types::{AssetId, ErrorKind, UtcMs};
 
 use crate::contract::SourceContext;
-use crate::prometheus_text::Metadata;
+use crate::metadata::Metadata;
 use target::TargetState;
 
 pub use fetch::client;
@@ -84,6 +83,12 @@ impl Target {
         self.url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The address without a password, to be shown.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        shown_url(&self.url)
+    }
+
     /// When in its interval the target is scraped, so that targets do not all come at once.
     fn offset(&self) -> Duration {
         let mut hasher = DefaultHasher::new();
@@ -93,15 +98,19 @@ impl Target {
     }
 }
 
+/// An address with `xxxxx` in place of its password.
+#[must_use]
+pub fn shown_url(url: &Url) -> String {
+    let mut shown = url.clone();
+    if shown.password().is_some() && shown.set_password(Some("xxxxx")).is_err() {
+        return String::new();
+    }
+    shown.to_string()
+}
+
 /// How a target did the last time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TargetHealth {
-    /// Where its metrics are.
-    pub url: String,
-    /// The label `job`.
-    pub job: String,
-    /// The label `instance`.
-    pub instance: String,
     /// When it was last scraped; `None` before the first time.
     pub scraped: Option<UtcMs>,
     /// Why that failed.
@@ -149,6 +158,7 @@ pub struct Scraper {
 }
 
 /// What others see of a target.
+#[derive(Default)]
 struct Shown {
     health: TargetHealth,
     metadata: BTreeMap<String, Metadata>,
@@ -161,44 +171,18 @@ impl Scraper {
     /// No provider, or a client that cannot be made.
     pub fn new(targets: Vec<Target>) -> Result<Self, ScrapeError> {
         let client = client()?;
-        let shown = |target: &Target| {
-            let health = TargetHealth {
-                url: target.url.to_string(),
-                job: target.job.clone(),
-                instance: target.instance(),
-                scraped: None,
-                error: None,
-                samples: 0,
-                duration_ms: 0,
-            };
-            Mutex::new(Shown { health, metadata: BTreeMap::new() })
-        };
-        let targets = targets
-            .into_iter()
-            .map(|target| {
-                let shown = shown(&target);
-                (target, shown)
-            })
-            .collect();
+        let targets = targets.into_iter().map(|target| (target, Mutex::default())).collect();
         Ok(Self { client, targets })
     }
 
-    /// How each target did the last time.
-    #[must_use]
-    pub fn health(&self) -> Vec<TargetHealth> {
-        self.targets.iter().map(|(_, shown)| lock(shown).health.clone()).collect()
+    /// Every target with how it did the last time.
+    pub fn health(&self) -> impl Iterator<Item = (&Target, TargetHealth)> {
+        self.targets.iter().map(|(target, shown)| (target, lock(shown).health.clone()))
     }
 
-    /// What the targets say about their metric families; of several that describe one, the first.
-    #[must_use]
-    pub fn metadata(&self) -> BTreeMap<String, Metadata> {
-        let mut all = BTreeMap::new();
-        for (_, shown) in self.targets.iter() {
-            for (name, metadata) in &lock(shown).metadata {
-                all.entry(name.clone()).or_insert_with(|| metadata.clone());
-            }
-        }
-        all
+    /// Every target with what it says about its metric families.
+    pub fn metadata(&self) -> impl Iterator<Item = (&Target, BTreeMap<String, Metadata>)> {
+        self.targets.iter().map(|(target, shown)| (target, lock(shown).metadata.clone()))
     }
 
     /// Scrapes all targets until cancelled.

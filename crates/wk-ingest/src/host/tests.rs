@@ -78,6 +78,18 @@ fn shown(series: &[SeriesSamples]) -> String {
 }
 
 #[tokio::test]
+async fn everything_of_a_round_is_described() {
+    let folder = machine();
+    let (context, intake) = context("host");
+    Host::new(settings(folder.path())).round(&context, &CancellationToken::new()).await;
+    let described: std::collections::BTreeMap<&str, _> = metadata().collect();
+    for one in intake.series() {
+        assert!(described.contains_key(one.series.labels.name()), "{}", one.series.labels);
+    }
+    assert_eq!(described["node_cpu_seconds_total"].kind, "counter");
+}
+
+#[tokio::test]
 async fn a_round_is_one_record_with_node_exporter_s_names() {
     let folder = machine();
     let (context, intake) = context("host");

@@ -149,8 +149,8 @@ fn labels_beyond_the_bound_are_refused() {
 
 #[test]
 fn descriptions_are_bounded() {
-    let text: String = (0..METADATA_MAX + 5).map(|at| format!("# TYPE m{at} gauge\n")).collect();
-    assert_eq!(parse(&text, Format::Text).metadata.len(), METADATA_MAX);
+    let text: String = (0..FAMILIES_MAX + 5).map(|at| format!("# TYPE m{at} gauge\n")).collect();
+    assert_eq!(parse(&text, Format::Text).metadata.len(), FAMILIES_MAX);
 }
 
 #[test]

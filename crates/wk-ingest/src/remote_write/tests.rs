@@ -12,7 +12,7 @@ struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
     timeseries: Vec<TimeSeries>,
     #[prost(message, repeated, tag = "3")]
-    metadata: Vec<Metadata>,
+    metadata: Vec<ProtoMetadata>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -58,9 +58,15 @@ struct Histogram {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Metadata {
+struct ProtoMetadata {
+    #[prost(int32, tag = "1")]
+    kind: i32,
     #[prost(string, tag = "2")]
     name: String,
+    #[prost(string, tag = "4")]
+    help: String,
+    #[prost(string, tag = "5")]
+    unit: String,
 }
 
 fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
@@ -74,7 +80,8 @@ fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
 }
 
 fn body(timeseries: Vec<TimeSeries>) -> Vec<u8> {
-    let metadata = vec![Metadata { name: "up".to_owned() }];
+    let [name, help, unit] = ["up", "Was reached.", "bool"].map(str::to_owned);
+    let metadata = vec![ProtoMetadata { kind: 2, name, help, unit }];
     snap::raw::Encoder::new().compress_vec(&WriteRequest { timeseries, metadata }.encode_to_vec()).unwrap()
 }
 
@@ -96,6 +103,11 @@ fn series_and_samples_come_through_in_order() {
     assert_eq!((parsed.series.len(), parsed.samples()), (2, 3));
     assert_eq!(parsed.series[0].labels.to_string(), r#"up{instance="bridge-pc:9100", job="node"}"#);
     assert_eq!(parsed.series[0].samples[1], Sample::new(UtcMs(NOW.0 - 15_000), 0.0));
+}
+
+#[test]
+fn what_is_said_of_families_is_kept() {
+    assert_eq!(read(vec![]).metadata["up"], Metadata::new("gauge", "Was reached.", "bool"));
 }
 
 #[test]
@@ -143,10 +155,10 @@ fn what_cannot_be_stored_is_listed_and_its_neighbours_are_kept() {
 #[test]
 fn other_kinds_of_body_are_refused_with_a_clear_answer() {
     let body = body(vec![]);
-    let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-    let error = parse(&body, Some(v2), Some("snappy")).unwrap_err();
+    let v3 = "application/x-protobuf;proto=io.prometheus.write.v3.Request";
+    let error = parse(&body, Some(v3), Some("snappy")).unwrap_err();
     assert_eq!(error.status(), 415);
-    assert!(error.to_string().contains("send remote write 1.0"), "{error}");
+    assert!(error.to_string().contains("send remote write 1.0 or 2.0"), "{error}");
     assert_eq!(parse(&body, Some("application/json"), None).unwrap_err().status(), 415);
     assert_eq!(parse(&body, None, Some("gzip")).unwrap_err().status(), 415);
     for fine in [None, Some("application/x-protobuf"), Some("application/x-protobuf; proto=prometheus.WriteRequest")] {

@@ -4,53 +4,100 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use wk_types::UtcMs;
 
 use super::{
-    BadMessage, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, series, times,
+    BadMessage, Metadata, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, series,
+    times,
 };
 
 /// How many labels are looked at; a series with more is rejected for it.
-const LABELS_READ_MAX: usize = series::LABELS_MAX + 1;
+pub(super) const LABELS_READ_MAX: usize = series::LABELS_MAX + 1;
 
 /// Reads `WriteRequest { repeated TimeSeries timeseries = 1; repeated MetricMetadata metadata = 3; }`.
 pub fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) -> Result<(), RemoteWriteError> {
     let mut counts = Counts::default();
     let mut one = OneSeries::default();
     fields(body, |tag, field| {
-        if let (1, Field::Bytes(bytes)) = (tag, field) {
-            counts.series += 1;
-            one.clear();
-            time_series(bytes, &mut one, &mut counts)?;
-            if counts.series <= SERIES_MAX && counts.samples <= SAMPLES_MAX {
-                take(&one, parsed, texts);
+        match (tag, field) {
+            (1, Field::Bytes(bytes)) => {
+                counts.series += 1;
+                one.clear();
+                time_series(bytes, &mut one, &mut counts)?;
+                if counts.are_within_bounds() {
+                    take(&one, parsed, texts);
+                }
             }
+            (3, Field::Bytes(bytes)) => family(bytes, parsed)?,
+            _ => {}
         }
         Ok(())
     })
     .map_err(RemoteWriteError::Protobuf)?;
-    for (unit, found, max) in [("series", counts.series, SERIES_MAX), ("samples", counts.samples, SAMPLES_MAX)] {
-        if found > max {
-            return Err(RemoteWriteError::TooLarge { unit, found, max });
+    counts.check()
+}
+
+/// Reads `MetricMetadata { MetricType type = 1; string metric_family_name = 2; string help = 4; string unit = 5; }`.
+fn family(body: &[u8], parsed: &mut RemoteWrite) -> Result<(), BadMessage> {
+    let (mut kind, mut texts) = ("", [""; 6]);
+    fields(body, |tag, field| {
+        match (tag, field) {
+            (1, Field::Varint(number)) => kind = kind_of(number),
+            (2 | 4 | 5, Field::Bytes(bytes)) => texts[tag as usize] = std::str::from_utf8(bytes).unwrap_or_default(),
+            _ => {}
         }
-    }
+        Ok(())
+    })?;
+    parsed.describe(texts[2], Metadata::new(kind, texts[4], texts[5]));
     Ok(())
 }
 
+/// The word for a number of `MetricType`, which is the same in both messages; empty where nothing is said.
+pub(super) const fn kind_of(number: u64) -> &'static str {
+    match number {
+        1 => "counter",
+        2 => "gauge",
+        3 => "histogram",
+        4 => "gaugehistogram",
+        5 => "summary",
+        6 => "info",
+        7 => "stateset",
+        _ => "",
+    }
+}
+
+/// How much of a body has been read.
 #[derive(Default)]
-struct Counts {
-    series: usize,
-    samples: usize,
+pub(super) struct Counts {
+    pub(super) series: usize,
+    pub(super) samples: usize,
+}
+
+impl Counts {
+    /// Tells whether what was read so far may be kept.
+    pub(super) const fn are_within_bounds(&self) -> bool {
+        self.series <= SERIES_MAX && self.samples <= SAMPLES_MAX
+    }
+
+    /// Refuses a body that held too much.
+    pub(super) fn check(&self) -> Result<(), RemoteWriteError> {
+        for (unit, found, max) in [("series", self.series, SERIES_MAX), ("samples", self.samples, SAMPLES_MAX)] {
+            if found > max {
+                return Err(RemoteWriteError::TooLarge { unit, found, max });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One series as it stands in the body.
 #[derive(Default)]
-struct OneSeries<'a> {
-    labels: Vec<(&'a str, &'a str)>,
-    samples: Vec<Sample>,
-    histograms: u64,
-    not_utf8: bool,
+pub(super) struct OneSeries<'a> {
+    pub(super) labels: Vec<(&'a str, &'a str)>,
+    pub(super) samples: Vec<Sample>,
+    pub(super) histograms: u64,
+    pub(super) not_utf8: bool,
 }
 
 impl OneSeries<'_> {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.labels.clear();
         self.samples.clear();
         self.histograms = 0;
@@ -58,9 +105,16 @@ impl OneSeries<'_> {
     }
 }
 
+impl OneSeries<'_> {
+    /// The labels as an example shows them.
+    pub(super) fn described(&self) -> String {
+        self.labels.iter().map(|(name, value)| format!("{name}={value:?} ")).collect()
+    }
+}
+
 /// Checks a series and adds what can be stored of it.
-fn take(one: &OneSeries<'_>, parsed: &mut RemoteWrite, texts: &mut Texts) {
-    let described = || one.labels.iter().map(|(name, value)| format!("{name}={value:?} ")).collect::<String>();
+pub(super) fn take(one: &OneSeries<'_>, parsed: &mut RemoteWrite, texts: &mut Texts) {
+    let described = || one.described();
     if one.histograms > 0 {
         parsed.reject("native histogram", one.histograms, &described());
     }
@@ -149,14 +203,15 @@ fn sample(body: &[u8]) -> Result<Sample, BadMessage> {
     Ok(sample)
 }
 
-enum Field<'a> {
+/// The value of a field.
+pub(super) enum Field<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
 }
 
 /// Calls `each` with every field of a message; fields of other wire types are skipped.
-fn fields<'a>(
+pub(super) fn fields<'a>(
     mut body: &'a [u8],
     mut each: impl FnMut(u32, Field<'a>) -> Result<(), BadMessage>,
 ) -> Result<(), BadMessage> {

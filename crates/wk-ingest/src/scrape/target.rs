@@ -79,7 +79,7 @@ impl<'a> TargetState<'a> {
             Err(error) => (Round::default(), Some(error)),
         };
         if let Some(error) = &error {
-            context.stats.flagged("scrape failed", 1, &format!("{}: {error}", self.target.url));
+            context.stats.flagged("scrape failed", 1, &format!("{}: {error}", self.target.shown_url()));
         }
         let duration = started.elapsed();
         self.report(&mut round, error.is_none(), duration.as_secs_f64(), now);
@@ -113,7 +113,7 @@ impl<'a> TargetState<'a> {
     ) -> Result<Round, String> {
         let text = String::from_utf8_lossy(&fetched.body);
         if matches!(text, Cow::Owned(_)) {
-            context.stats.flagged(NOT_UTF8, 1, self.target.url.as_str());
+            context.stats.flagged(NOT_UTF8, 1, &self.target.shown_url());
         }
         let exposition = prometheus_text::parse(&text, fetched.format);
         let total = exposition.lines.len() + exposition.rejected.len();

@@ -95,8 +95,8 @@ async fn samples_get_the_target_s_labels_and_asset() {
     let request = requests.await.unwrap().remove(0).to_ascii_lowercase();
     assert!(request.contains("accept: text/plain;version=0.0.4"), "{request}");
     assert!(request.contains("x-prometheus-scrape-timeout-seconds: 10"), "{request}");
-    assert_eq!(run.scraper.metadata()["load"].kind, "gauge");
-    let health = run.scraper.health().remove(0);
+    assert_eq!(run.scraper.metadata().next().unwrap().1["load"].kind, "gauge");
+    let (_, health) = run.scraper.health().next().unwrap();
     assert_eq!((health.error, health.samples), (None, 2));
 }
 
@@ -155,7 +155,7 @@ async fn error_of(answers: Vec<Vec<u8>>, change: impl FnOnce(&mut Target)) -> St
     run.rounds(1).await;
     assert!(run.stored().contains("up{instance=\"bridge-pc:9100\", job=\"node\"} 0@0"));
     assert_eq!(run.context.stats.snapshot().flagged["scrape failed"].count, 1);
-    run.scraper.health().remove(0).error.unwrap()
+    run.scraper.health().next().unwrap().1.error.unwrap()
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_refused_connection_is_named_as_such() {
     drop(listener);
     let run = run(&url, |_| {});
     run.rounds(1).await;
-    let error = run.scraper.health().remove(0).error.unwrap();
+    let error = run.scraper.health().next().unwrap().1.error.unwrap();
     assert!(error.to_lowercase().contains("connection refused"), "{error}");
 }
 
@@ -222,7 +222,7 @@ async fn the_scraper_runs_by_itself_until_cancelled() {
     run.intake.until(|intake| intake.records().len() >= 2).await;
     cancel.cancel();
     task.await.unwrap();
-    assert!(run.scraper.health()[0].scraped.is_some());
+    assert!(run.scraper.health().next().unwrap().1.scraped.is_some());
 }
 
 #[test]
