@@ -7,6 +7,7 @@ mod events;
 mod extract;
 pub mod incidents;
 mod ingest;
+mod openapi;
 mod params;
 mod problem;
 mod prom;
@@ -54,12 +55,25 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         incidents::acknowledge,
         incidents::resolve,
         incidents::comment,
-        prom::query,
-        prom::query_range,
-        prom::labels,
-        prom::label_values,
-        prom::series,
-        prom::build_info,
+        prom::evaluate::query,
+        prom::evaluate::query_range,
+        prom::evaluate::query_exemplars,
+        prom::evaluate::format_query,
+        prom::evaluate::parse_query,
+        prom::series::labels,
+        prom::series::label_values,
+        prom::series::series,
+        prom::metadata::metadata,
+        prom::targets::targets,
+        prom::targets::metadata,
+        prom::rules::rules,
+        prom::rules::alerts,
+        prom::rules::alertmanagers,
+        prom::status::build_info,
+        prom::status::runtime_info,
+        prom::status::config,
+        prom::status::flags,
+        prom::status::tsdb,
         query::sql,
         query::ask,
         ingest::write,
@@ -88,7 +102,7 @@ struct Description;
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Description::openapi()
+    openapi::with_forms(Description::openapi(), &prom::FORM_PATHS)
 }
 
 /// The router of a node.
@@ -141,12 +155,7 @@ fn people() -> Router<Arc<Node>> {
 
 fn questions() -> Router<Arc<Node>> {
     Router::new()
-        .route("/api/v1/query", get(prom::query).post(prom::query))
-        .route("/api/v1/query_range", get(prom::query_range).post(prom::query_range))
-        .route("/api/v1/labels", get(prom::labels).post(prom::labels))
-        .route("/api/v1/label/{name}/values", get(prom::label_values))
-        .route("/api/v1/series", get(prom::series).post(prom::series))
-        .route("/api/v1/status/buildinfo", get(prom::build_info))
+        .merge(prom::routes())
         .route("/api/v1/sql", post(query::sql))
         .route("/api/v1/ask", post(query::ask))
         .route("/api/v1/status", get(status::status))

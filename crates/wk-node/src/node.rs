@@ -3,7 +3,9 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wk_config::Config;
-use wk_ingest::{Intake as _, Refused};
+use wk_engine::RuleSummary;
+use wk_ingest::scrape::Scraper;
+use wk_ingest::{Intake as _, MetadataTable, Refused};
 use wk_lake::Lake;
 use wk_store::intake::IntakeLog;
 use wk_store::metrics::MetricStore;
@@ -45,6 +47,12 @@ pub struct Node {
     pub identity: Arc<NodeIdentity>,
     /// The sources and their counters.
     pub sources: SourceRegistry,
+    /// The scraper of the configured targets, where there are any.
+    pub scraper: Option<Scraper>,
+    /// What remote write says of metric families.
+    pub metadata: MetadataTable,
+    /// The alerting rules in force, by file.
+    pub rules: Vec<(String, Vec<RuleSummary>)>,
     /// Counters of the stages behind the intake log.
     pub stages: Arc<Stages>,
     /// Which parts are failing.

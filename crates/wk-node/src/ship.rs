@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wk_config::Config;
-use wk_engine::Engine;
-use wk_ingest::AssetTable;
+use wk_engine::{Engine, RuleSummary};
+use wk_ingest::{AssetTable, MetadataTable};
 use wk_lake::{Lake, LakeOptions};
 use wk_store::intake::{IntakeLog, IntakeOptions};
 use wk_store::io::SystemIo;
@@ -101,7 +101,7 @@ pub struct Started {
 pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result<Started, NodeError> {
     let ShipOptions { config, base, data, insecure_http } = options;
     let listen = config.http.listen;
-    let rules = read_rules(&config, &base)?;
+    let (rules, summaries) = read_rules(&config, &base)?;
     let address = Address::of(&config, insecure_http);
     let mail_settings = mail::settings(&config, &base, &address)?;
     let folder = DataFolder::open(&data)?;
@@ -111,7 +111,9 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
         Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
     let unix = bind_unix(&socket_path(&data))?;
 
-    let (node, engine, engine_at) = open_node(config, folder, stop.clone(), Purpose::Run)?;
+    let (mut node, engine, engine_at) = open_node(config, folder, stop.clone(), Purpose::Run)?;
+    node.scraper.clone_from(&prepared.scraper);
+    node.rules = summaries;
     let node = Arc::new(node);
     let readers_stop = CancellationToken::new();
     let readers = readers::start(&node, engine, engine_at, &readers_stop)
@@ -219,6 +221,9 @@ pub(crate) fn open_node(
         state,
         identity,
         sources: SourceRegistry::default(),
+        scraper: None,
+        metadata: MetadataTable::default(),
+        rules: Vec::new(),
         stages: Arc::default(),
         health: Health::default(),
         ready: AtomicBool::new(false),
@@ -309,8 +314,11 @@ fn asset_table(state: &State, own: &AssetId) -> Result<AssetTable, NodeError> {
     Ok(table)
 }
 
-/// The rule files in force, each with its name; checked, so that a mistake stops the start and not the watch.
-fn read_rules(config: &Config, base: &Path) -> Result<Vec<(String, String)>, NodeError> {
+/// Rule files by name.
+type ByFile<T> = Vec<(String, T)>;
+
+/// The rule files in force and what is in them; checked, so that a mistake stops the start and not the watch.
+fn read_rules(config: &Config, base: &Path) -> Result<(ByFile<String>, ByFile<Vec<RuleSummary>>), NodeError> {
     let mut files = Vec::new();
     if config.rules.defaults {
         files.push((wk_engine::DEFAULT_RULES_FILE.to_owned(), wk_engine::DEFAULT_RULES.to_owned()));
@@ -321,10 +329,13 @@ fn read_rules(config: &Config, base: &Path) -> Result<Vec<(String, String)>, Nod
             .map_err(|error| NodeError::Rules { what: format!("{}: {error}", path.display()) })?;
         files.push((path.display().to_string(), text));
     }
+    let mut summaries = Vec::with_capacity(files.len());
     for (name, text) in &files {
-        wk_engine::check_rule_file(name, text).map_err(|error| NodeError::Rules { what: http::chain(&error) })?;
+        let rules =
+            wk_engine::check_rule_file(name, text).map_err(|error| NodeError::Rules { what: http::chain(&error) })?;
+        summaries.push((name.clone(), rules));
     }
-    Ok(files)
+    Ok((files, summaries))
 }
 
 /// Tells the engine which rules and topology are in force; the same ones again change nothing.

@@ -221,6 +221,38 @@ impl Node {
     }
 }
 
+/// A node and a token to read it with.
+pub struct Read {
+    pub node: Node,
+    pub token: String,
+}
+
+impl Read {
+    pub fn new(node: Node) -> Self {
+        let token = node.token("viewer");
+        Self { node, token }
+    }
+
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.node.request(method, path).bearer_auth(&self.token);
+        let request = if body.is_null() { request } else { request.json(body) };
+        let response = request.send().unwrap();
+        (response.status().as_u16(), response.json().unwrap())
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.ask("GET", path, &Value::Null);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.ask("POST", path, body);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+}
+
 /// A rule that holds from the first round of host metrics on.
 const ALWAYS: &str = "groups:\n- name: test\n  interval: 5s\n  rules:\n  - alert: AlwaysThere\n    expr: node_load1{job=\"host\"} >= 0\n    labels: {severity: major}\n    annotations: {summary: \"load on {{ $labels.instance }} is known\"}\n";
 

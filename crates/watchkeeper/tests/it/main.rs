@@ -9,9 +9,12 @@
 mod access;
 mod crash;
 mod faults;
+mod grafana_requests;
 mod harness;
 mod ingest;
 mod interop;
 mod lifecycle;
+mod prometheus_api;
 mod remote_write;
+mod remote_write_v2;
 mod shapes;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Node, incident_in_state, until, watched};
+use crate::harness::{Node, Read, incident_in_state, until, watched};
 use crate::remote_write::{self, now_ms};
 
 /// A value with numbers, times, ids and this machine's name replaced by what they are.
@@ -88,38 +88,6 @@ fn outline(value: &Value) -> String {
         lines.entry(first.to_owned()).or_default().push(rest.to_owned());
     }
     lines.iter().map(|(first, rest)| format!("{first}: {}", rest.join(" "))).collect::<Vec<_>>().join("\n")
-}
-
-/// A node and a token to read it with.
-struct Read {
-    node: Node,
-    token: String,
-}
-
-impl Read {
-    fn new(node: Node) -> Self {
-        let token = node.token("viewer");
-        Self { node, token }
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let request = self.node.request(method, path).bearer_auth(&self.token);
-        let request = if body.is_null() { request } else { request.json(body) };
-        let response = request.send().unwrap();
-        (response.status().as_u16(), response.json().unwrap())
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let (status, answer) = self.ask("GET", path, &Value::Null);
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.ask("POST", path, body);
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
-    }
 }
 
 #[test]
@@ -653,10 +621,14 @@ fn the_description_names_these_interfaces() {
     }
     all.sort();
     insta::assert_snapshot!(all.join("\n"), @r"
+    /api/v1/alertmanagers get
+    /api/v1/alerts get
     /api/v1/ask post
     /api/v1/clock/confirm post
     /api/v1/doctor get
     /api/v1/events get
+    /api/v1/format_query get
+    /api/v1/format_query post
     /api/v1/incidents get
     /api/v1/incidents/{id} get
     /api/v1/incidents/{id}/acknowledge post
@@ -666,13 +638,23 @@ fn the_description_names_these_interfaces() {
     /api/v1/journal/head get
     /api/v1/label/{name}/values get
     /api/v1/labels get
+    /api/v1/labels post
     /api/v1/logs post
     /api/v1/mails get
+    /api/v1/metadata get
+    /api/v1/parse_query get
+    /api/v1/parse_query post
     /api/v1/pipeline get
     /api/v1/query get
+    /api/v1/query post
+    /api/v1/query_exemplars get
+    /api/v1/query_exemplars post
     /api/v1/query_range get
+    /api/v1/query_range post
     /api/v1/recording get
+    /api/v1/rules get
     /api/v1/series get
+    /api/v1/series post
     /api/v1/session delete
     /api/v1/session get
     /api/v1/session post
@@ -681,6 +663,12 @@ fn the_description_names_these_interfaces() {
     /api/v1/sql post
     /api/v1/status get
     /api/v1/status/buildinfo get
+    /api/v1/status/config get
+    /api/v1/status/flags get
+    /api/v1/status/runtimeinfo get
+    /api/v1/status/tsdb get
+    /api/v1/targets get
+    /api/v1/targets/metadata get
     /api/v1/tokens get
     /api/v1/tokens post
     /api/v1/tokens/{id} delete

@@ -9,7 +9,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use wk_ingest::{Refused, SourceContext, json_logs, remote_write};
+use wk_ingest::remote_write::{self, RemoteWrite, Version};
+use wk_ingest::{Refused, SourceContext, json_logs};
 use wk_types::{NewRecord, Seq};
 
 use crate::http::auth::Ingest;
@@ -21,7 +22,7 @@ use crate::sources::{self, JSON_LOGS, REMOTE_WRITE};
 /// Names the records that a write became, for `watchkeeper trace`.
 const RECORDS_HEADER: &str = "x-watchkeeper-records";
 
-/// Takes Prometheus remote write 1.0.
+/// Takes Prometheus remote write 1.0, and 2.0 under its content type, whose answers say how much was written.
 #[utoipa::path(post, path = "/api/v1/write", tag = "ingest", request_body(content = Vec<u8>, content_type = "application/x-protobuf"), responses((status = 204), (status = 400, body = Object), (status = 413, body = Object), (status = 415, body = Object), (status = 503, body = Object)))]
 pub async fn write(
     Shared(node): Shared<Arc<Node>>,
@@ -31,24 +32,64 @@ pub async fn write(
 ) -> Result<Response, Problem> {
     let context = sources::context(&node, REMOTE_WRITE, false);
     let body = counted(&context, body)?;
-    let records = blocking(&node, move |node| -> Result<_, Problem> {
+    let (records, written) = blocking(&node, move |node| -> Result<_, Problem> {
         let context = sources::context(node, REMOTE_WRITE, false);
-        let parsed = remote_write::parse(
+        let mut parsed = remote_write::parse(
             &body,
             text(&headers, &header::CONTENT_TYPE),
             text(&headers, &header::CONTENT_ENCODING),
         )
         .map_err(|error| {
-            context.stats.rejected("not remote write 1.0", 1, &chain(&error));
+            context.stats.rejected("not remote write", 1, &chain(&error));
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
             Problem::new(status, chain(&error))
         })?;
-        Ok(remote_write::records(&context, parsed, ingest.peer))
+        node.metadata.note(std::mem::take(&mut parsed.metadata));
+        let written = Written::of(&parsed);
+        Ok((remote_write::records(&context, parsed, ingest.peer), written))
     })
     .await?;
     let stored = store(&context, records).await?;
     let names: Vec<String> = stored.iter().map(ToString::to_string).collect();
-    Ok((StatusCode::NO_CONTENT, [(RECORDS_HEADER, names.join(","))]).into_response())
+    Ok((([(RECORDS_HEADER, names.join(","))]), written).into_response())
+}
+
+/// What the sender is told once everything good is on disk.
+enum Written {
+    /// Remote write 1.0: nothing.
+    One,
+    /// Remote write 2.0: how many samples were written, and why others were not.
+    Two { samples: usize, refusal: Option<String> },
+}
+
+impl Written {
+    fn of(parsed: &RemoteWrite) -> Self {
+        if parsed.version == Version::One {
+            return Self::One;
+        }
+        let reasons: Vec<String> = parsed
+            .rejected
+            .iter()
+            .map(|one| format!("{} ({} times, such as {})", one.reason, one.count, one.example.trim_end()))
+            .collect();
+        let refusal = (!reasons.is_empty()).then(|| format!("not everything was written: {}", reasons.join("; ")));
+        Self::Two { samples: parsed.samples(), refusal }
+    }
+}
+
+impl IntoResponse for Written {
+    fn into_response(self) -> Response {
+        let Self::Two { samples, refusal } = self else { return StatusCode::NO_CONTENT.into_response() };
+        let counts = [
+            ("x-prometheus-remote-write-samples-written", samples.to_string()),
+            ("x-prometheus-remote-write-histograms-written", "0".to_owned()),
+            ("x-prometheus-remote-write-exemplars-written", "0".to_owned()),
+        ];
+        match refusal {
+            None => (StatusCode::NO_CONTENT, counts).into_response(),
+            Some(refusal) => (counts, Problem::bad_request(refusal)).into_response(),
+        }
+    }
 }
 
 /// Takes JSON lines or a JSON array, as Vector's `http` sink and Fluent Bit's `http` output send them.
