@@ -204,8 +204,11 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
         None if bucket.upper > 0.0 => 0.0,
         None => f64::NEG_INFINITY,
     };
-    if value <= lower || bucket.upper == f64::INFINITY || lower == f64::NEG_INFINITY {
+    if value <= lower || bucket.upper == f64::INFINITY {
         return count_below;
+    }
+    if lower == f64::NEG_INFINITY {
+        return bucket.count;
     }
     count_below + (bucket.count - count_below) * ((value - lower) / (bucket.upper - lower))
 }

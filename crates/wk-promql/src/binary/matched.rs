@@ -34,7 +34,8 @@ pub(super) fn eval(
     let swapped = matching.cardinality == Cardinality::OneToMany;
     let signed = |rows: &'_ [Row]| -> Vec<Labels> { rows.iter().map(|row| matching.signature(&row.labels)).collect() };
     let (many, one) = if swapped { (right, left) } else { (left, right) };
-    let (fill_many, fill_one) = if swapped { (matching.fill.1, matching.fill.0) } else { matching.fill };
+    // Prometheus turns the sides around before it fills them: with group_right, `fill_left` fills the side of many.
+    let (fill_many, fill_one) = matching.fill;
     let sides = Sides {
         many: signed(many).into_iter().zip(many).collect(),
         one: signed(one).into_iter().zip(one).collect(),

@@ -11,6 +11,7 @@ use super::lower::Lowering;
 use super::{Node, Place, RangeOf, RangeSelector, ValueKind};
 use crate::error::QueryError;
 use crate::matcher;
+use crate::numeric::{max_or_nan, min_or_nan};
 use crate::range::RangeFunction;
 use crate::scalar::{self, MapFn};
 use crate::syntax::{CallExpr, Expr, ExprKind, Extension, from_go};
@@ -20,6 +21,8 @@ const NATIVE_FUNCTIONS: [&str; 5] =
     ["histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"];
 /// The metric that `info()` takes labels from by default.
 const TARGET_INFO: &str = "target_info";
+/// The metrics that it takes labels from where it is only said which ones not.
+const INFO_PATTERN: &str = ".+_info";
 
 /// A function call, its operands resolved.
 #[derive(Debug)]
@@ -151,7 +154,7 @@ fn lower_special(arguments: &Arguments<'_>) -> Result<CallNode, QueryError> {
         "timestamp" => (CallNode::Timestamp(arguments.vector(0)?), 1),
         "start_timestamp" => (CallNode::StartTimestamp(arguments.vector(0)?), 1),
         "min_of" | "max_of" => {
-            let apply = if arguments.name == "min_of" { f64::min } else { f64::max };
+            let apply = if arguments.name == "min_of" { min_or_nan } else { max_or_nan };
             (CallNode::Both { apply, operands: [arguments.scalar(0)?, arguments.scalar(1)?] }, 2)
         }
         "absent" => (lower_absent(arguments)?, 1),
@@ -287,8 +290,12 @@ fn lower_info(arguments: &Arguments<'_>) -> Result<CallNode, QueryError> {
             return Err(arguments.lowering.refusal(expr.at, reason));
         }
     };
-    if !matchers.iter().any(|matcher| &*matcher.name == METRIC_NAME) {
+    let names = matchers.iter().filter(|matcher| &*matcher.name == METRIC_NAME);
+    let mut ops = names.map(|matcher| matcher.op).peekable();
+    if ops.peek().is_none() {
         matchers.push(Matcher::new(METRIC_NAME, MatchOp::Equal, TARGET_INFO));
+    } else if ops.all(|op| matches!(op, MatchOp::NotEqual | MatchOp::NotRegex)) {
+        matchers.push(Matcher::new(METRIC_NAME, MatchOp::Regex, INFO_PATTERN));
     }
     Ok(CallNode::Info { argument: arguments.vector(0)?, matchers })
 }

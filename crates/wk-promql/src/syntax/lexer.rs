@@ -6,9 +6,12 @@ use super::ast::TextLiteral;
 use super::{TEXT_BYTES_MAX, TOKENS_MAX, duration, refused};
 use crate::error::QueryError;
 
+/// Operators that cut native histograms off.
+pub(super) const TRIM_UPPER: &str = "</";
+pub(super) const TRIM_LOWER: &str = ">/";
 /// Operators and brackets, longer ones before those they begin with.
-const MARKS: [&str; 24] = [
-    "==", "!=", "<=", ">=", "=~", "!~", "(", ")", "{", "}", "[", "]", ",", ":", "@", "=", "<", ">", "+", "-", "*", "/",
+const MARKS: [&str; 26] = [
+    TRIM_UPPER, TRIM_LOWER, "==", "!=", "<=", ">=", "=~", "!~", "(", ")", "{", "}", "[", "]", ",", ":", "@", "=", "<", ">", "+", "-", "*", "/",
     "%", "^",
 ];
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::ast::{AggregateExpr, BinaryExpr, CallExpr, Expr, ExprKind, Grouped};
-use super::lexer::{Token, lex};
+use super::lexer::{TRIM_LOWER, TRIM_UPPER, Token, lex};
 use super::{NESTING_MAX, refused};
 use crate::binary::Cardinality;
 use crate::error::QueryError;
 
 /// Binary operators and how tightly they bind, from the loosest.
-const OPERATORS: [(&str, u8); 18] = [
+const OPERATORS: [(&str, u8); 20] = [
     ("or", 1),
     ("and", 2),
     ("unless", 2),
@@ -26,6 +26,8 @@ const OPERATORS: [(&str, u8); 18] = [
     ("%", 5),
     ("atan2", 5),
     ("^", POWER),
+    (TRIM_UPPER, 3),
+    (TRIM_LOWER, 3),
     // Behind a whole operand these can only be mistakes that deserve a better word than "unexpected".
     ("=", 0),
     ("=~", 0),
@@ -148,6 +150,10 @@ impl<'a> Parser<'a> {
         self.nested(|parser| {
             let mut left = parser.operand()?;
             while let Some((op, binds)) = parser.operator() {
+                if matches!(op, TRIM_UPPER | TRIM_LOWER) {
+                    let what = format!("operator {op}, which trims native histograms,");
+                    return Err(QueryError::Unsupported { what });
+                }
                 if binds == 0 {
                     return Err(parser.unexpected("an operator; comparison is \"==\", matchers stand in braces"));
                 }
