@@ -87,7 +87,7 @@ pub(crate) fn eval(evaluator: &mut Evaluator<'_>, node: &AggregateNode, steps: &
     match (node.op, &parameter) {
         (AggregateOp::TopK | AggregateOp::BottomK, Some((sizes, _))) => {
             let sizes = pick::sizes(sizes, rows.len())?;
-            Ok(pick::extremes(&groups, node.op == AggregateOp::TopK, &sizes))
+            pick::extremes(evaluator, &groups, node.op == AggregateOp::TopK, &sizes)
         }
         (AggregateOp::LimitK, Some((sizes, _))) => Ok(pick::first(&groups, &pick::sizes(sizes, rows.len())?)),
         (AggregateOp::LimitRatio, Some((ratios, place))) => {
@@ -126,7 +126,8 @@ fn grouped<'a>(rows: &'a [Row], grouping: &Grouping) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for row in rows {
         let candidates = positions.entry(group_hash(&row.labels, grouping)).or_default();
-        let known = candidates.iter().copied().find(|at| same_group(&groups[*at].rows[0].labels, &row.labels, grouping));
+        let known =
+            candidates.iter().copied().find(|at| same_group(&groups[*at].rows[0].labels, &row.labels, grouping));
         let position = known.unwrap_or_else(|| {
             let labels = group_labels(&row.labels, grouping);
             groups.push(Group { labels, drop_name: false, rows: Vec::new() });

@@ -215,4 +215,3 @@ fn either(left: Vec<Row>, right: Vec<Row>, matching: &Matching) -> Vec<Row> {
     }
     rows
 }
-

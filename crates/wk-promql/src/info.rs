@@ -69,7 +69,8 @@ pub(crate) fn eval(
             joined.push(row.clone());
             continue;
         }
-        let own: Vec<&Target<'_>> = targets.get(&identity(&row.labels)).into_iter().flatten().map(|(_, target)| target).collect();
+        let own: Vec<&Target<'_>> =
+            targets.get(&identity(&row.labels)).into_iter().flatten().map(|(_, target)| target).collect();
         join(row, &own, &data, &mut joined)?;
     }
     merge(joined)

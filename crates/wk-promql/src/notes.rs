@@ -80,8 +80,9 @@ impl Notes {
     /// A bucket whose bound cannot be read.
     pub(crate) fn bad_bucket(&mut self, labels: &Labels, bound: &str, place: Place) {
         let name = labels.name();
-        let text =
-            format_args!("bucket label \"le\" is missing or has a malformed value of {bound:?} for metric name {name:?}");
+        let text = format_args!(
+            "bucket label \"le\" is missing or has a malformed value of {bound:?} for metric name {name:?}"
+        );
         self.warn(text, place);
     }
 
@@ -103,9 +104,10 @@ impl Notes {
             _ if name.is_empty() => {}
             Some("counter" | "histogram") => {}
             Some(kind) => {
-                let text =
-                    format_args!("metric might not be a counter, __type__ label is not set to \"counter\" or \
-                         \"histogram\", got {kind:?}: {name:?}");
+                let text = format_args!(
+                    "metric might not be a counter, __type__ label is not set to \"counter\" or \
+                         \"histogram\", got {kind:?}: {name:?}"
+                );
                 self.inform(text, place);
             }
             None if COUNTER_ENDINGS.iter().any(|ending| name.ends_with(ending)) => {}

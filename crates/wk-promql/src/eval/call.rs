@@ -180,7 +180,12 @@ impl Evaluator<'_> {
         let operands_at: Operands<'_> = [operands.first().map(Vec::as_slice), operands.get(1).map(Vec::as_slice)];
         let extension = range.extension();
         let slid = parallel::map(&series, work, self.cancelled(), |one, stop| {
-            slide(function, &Slide { samples: &one.samples, starts: &one.starts, frame: &frame, stop }, operands_at, extension)
+            slide(
+                function,
+                &Slide { samples: &one.samples, starts: &one.starts, frame: &frame, stop },
+                operands_at,
+                extension,
+            )
         })?;
         let mut rows = Vec::with_capacity(series.len());
         for (one, slid) in series.into_iter().zip(slid) {

@@ -385,9 +385,8 @@ impl Arguments<'_> {
         while let ExprKind::Paren(inner) = &expr.kind {
             expr = inner;
         }
-        let refused = |written: &str| {
-            self.lowering.refusal(expr.at, format!("invalid label name {written} in {}()", self.name))
-        };
+        let refused =
+            |written: &str| self.lowering.refusal(expr.at, format!("invalid label name {written} in {}()", self.name));
         match &expr.kind {
             ExprKind::Text(text) => match &text.broken {
                 Some(written) => Err(refused(written)),

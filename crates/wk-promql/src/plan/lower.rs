@@ -72,7 +72,12 @@ impl Lowering<'_> {
                     return Err(self.refusal(expr.at, reason));
                 }
                 let step = step.as_ref().map_or(Ok(SUBQUERY_STEP_MS), |step| self.positive(step))?;
-                Node::Range(self.range(expr.at, RangeOf::Subquery { inner: Box::new(inner), step }, range, modifiers)?)
+                Node::Range(self.range(
+                    expr.at,
+                    RangeOf::Subquery { inner: Box::new(inner), step },
+                    range,
+                    modifiers,
+                )?)
             }
             ExprKind::Unary { negative, inner } => self.unary(expr.at, *negative, inner)?,
             ExprKind::Binary(binary) => Node::Binary(Box::new(self.binary(expr.at, binary)?)),
@@ -159,7 +164,8 @@ impl Lowering<'_> {
     }
 
     fn binary(&self, at: usize, binary: &BinaryExpr) -> Result<BinaryNode, QueryError> {
-        let op = BinaryOp::named(binary.op).ok_or_else(|| self.refusal(at, format!("unknown operator {}", binary.op)))?;
+        let op =
+            BinaryOp::named(binary.op).ok_or_else(|| self.refusal(at, format!("unknown operator {}", binary.op)))?;
         let (left, right) = (self.node(&binary.left)?, self.node(&binary.right)?);
         self.check_operands(at, binary, op, (left.kind(), right.kind()))?;
         let (on, labels) = binary.matching.as_ref().map_or((false, Vec::new()), |(on, labels)| (*on, labels.clone()));

@@ -72,9 +72,7 @@ pub(crate) fn refer(node: &Node) -> Option<When> {
         Node::Negate(inner) => refer(inner),
         Node::Binary(binary) => refer(&binary.left).or_else(|| refer(&binary.right)),
         Node::Aggregate(aggregate) => refer(&aggregate.argument),
-        Node::Call(call) => {
-            call.range().and_then(refer_range).or_else(|| call.operands().into_iter().find_map(refer))
-        }
+        Node::Call(call) => call.range().and_then(refer_range).or_else(|| call.operands().into_iter().find_map(refer)),
     }
 }
 

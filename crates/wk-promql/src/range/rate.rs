@@ -36,9 +36,7 @@ impl Counted {
 
     /// Where a sample says that it began to count before the sample before it was taken, which cannot be.
     pub(super) fn overlaps(samples: &[Sample], starts: &[UtcMs]) -> Self {
-        Self::new(samples, |at| {
-            starts[at].0 != 0 && starts[at] < samples[at - 1].time && starts[at] != starts[at - 1]
-        })
+        Self::new(samples, |at| starts[at].0 != 0 && starts[at] < samples[at - 1].time && starts[at] != starts[at - 1])
     }
 
     /// The places whose sample and the one before it both lie in a window; windows only move forward.
@@ -119,12 +117,7 @@ impl Extrapolation {
 }
 
 /// The growth of a counter that is known to have begun within the range: nothing is extrapolated before that.
-pub(super) fn since(
-    samples: &[Sample],
-    bounds: Bounds,
-    (began, change): (i64, f64),
-    per_second: bool,
-) -> Option<f64> {
+pub(super) fn since(samples: &[Sample], bounds: Bounds, (began, change): (i64, f64), per_second: bool) -> Option<f64> {
     let (first, last) = (samples[bounds.low].time.0, samples[bounds.high - 1].time.0);
     let distances = bounds.high - bounds.low - 1;
     let average = if distances == 0 { 0.0 } else { seconds(first, last) / distances as f64 };

@@ -104,11 +104,7 @@ pub(crate) fn slide(
     Ok(Slid { values, overlapping_starts: false })
 }
 
-fn whole_windows(
-    function: RangeFunction,
-    slide: &Slide<'_>,
-    operands: Operands<'_>,
-) -> Result<Vec<f64>, QueryError> {
+fn whole_windows(function: RangeFunction, slide: &Slide<'_>, operands: Operands<'_>) -> Result<Vec<f64>, QueryError> {
     slide.each(
         |samples| samples,
         |bounds| {
@@ -200,11 +196,7 @@ fn counted(function: RangeFunction, slide: &Slide<'_>) -> Result<Slid, QueryErro
 }
 
 /// Functions of a range whose borders reach out for samples within the look-back.
-fn extended_values(
-    function: RangeFunction,
-    slide: &Slide<'_>,
-    extension: Extension,
-) -> Result<Vec<f64>, QueryError> {
+fn extended_values(function: RangeFunction, slide: &Slide<'_>, extension: Extension) -> Result<Vec<f64>, QueryError> {
     let after = if extension == Extension::Smoothed { LOOKBACK_MS } else { 0 };
     let frame = slide.frame.wider(LOOKBACK_MS, after);
     let wide = Slide { frame: &frame, samples: slide.samples, starts: slide.starts, stop: slide.stop };

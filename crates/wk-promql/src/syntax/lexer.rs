@@ -11,8 +11,8 @@ pub(super) const TRIM_UPPER: &str = "</";
 pub(super) const TRIM_LOWER: &str = ">/";
 /// Operators and brackets, longer ones before those they begin with.
 const MARKS: [&str; 26] = [
-    TRIM_UPPER, TRIM_LOWER, "==", "!=", "<=", ">=", "=~", "!~", "(", ")", "{", "}", "[", "]", ",", ":", "@", "=", "<", ">", "+", "-", "*", "/",
-    "%", "^",
+    TRIM_UPPER, TRIM_LOWER, "==", "!=", "<=", ">=", "=~", "!~", "(", ")", "{", "}", "[", "]", ",", ":", "@", "=", "<",
+    ">", "+", "-", "*", "/", "%", "^",
 ];
 
 #[derive(Debug, Clone, PartialEq)]

@@ -37,8 +37,20 @@ const POWER: u8 = 6;
 
 /// Aggregations, and whether they take a parameter before the vector.
 const AGGREGATIONS: [&str; 14] = [
-    "sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values",
-    "limitk", "limit_ratio",
+    "sum",
+    "avg",
+    "count",
+    "min",
+    "max",
+    "group",
+    "stddev",
+    "stdvar",
+    "topk",
+    "bottomk",
+    "quantile",
+    "count_values",
+    "limitk",
+    "limit_ratio",
 ];
 
 /// A parsed query.

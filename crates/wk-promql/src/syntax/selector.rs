@@ -161,7 +161,9 @@ impl<'a> Parser<'a> {
         }
         self.expect_mark("]")?;
         let ExprKind::Selector(selector) = expr.kind else {
-            return Err(self.refusal(at, "ranges only allowed for vector selectors; a subquery is written [range:step]"));
+            return Err(
+                self.refusal(at, "ranges only allowed for vector selectors; a subquery is written [range:step]")
+            );
         };
         let Modifiers { offset: None, at: None, extension: None } = selector.modifiers else {
             return Err(self.refusal(at, "modifiers stand behind the range, not before it"));

@@ -45,7 +45,8 @@ fn a_refusal_says_where_and_what_would_do() {
 
 #[test]
 fn keywords_are_names_where_no_keyword_can_stand() {
-    for text in ["sum", "by", "offset", "bool + on", "fill", "anchored", "start", "group_left{by=\"1\"}", "STEP() + 1"] {
+    for text in ["sum", "by", "offset", "bool + on", "fill", "anchored", "start", "group_left{by=\"1\"}", "STEP() + 1"]
+    {
         assert!(Query::parse(text).is_ok(), "{text}: {:?}", Query::parse(text));
     }
 }

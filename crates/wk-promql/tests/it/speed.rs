@@ -30,7 +30,7 @@ fn cpu_ms() -> f64 {
 fn measure(name: &str, source: &MemorySource, text: &str, (from, to): (i64, i64)) {
     let query = Query::parse(text).unwrap();
     let limits = Limits::default();
-    let mut run = || query.range(source, UtcMs(from), UtcMs(to), STEP, &limits).unwrap();
+    let run = || query.range(source, UtcMs(from), UtcMs(to), STEP, &limits).unwrap();
     run();
     let (cpu, wall) = (cpu_ms(), std::time::Instant::now());
     for _ in 0..RUNS {
@@ -50,13 +50,25 @@ fn what_dashboard_queries_cost() {
     for host in 0..40 {
         for cpu in 0..8 {
             for mode in ["idle", "user", "system", "iowait", "irq", "softirq", "steal", "nice"] {
-                let pairs = [("cpu", &*cpu.to_string()), ("instance", &*format!("host-{host}")), ("job", "host"), ("mode", mode)];
+                let pairs = [
+                    ("cpu", &*cpu.to_string()),
+                    ("instance", &*format!("host-{host}")),
+                    ("job", "host"),
+                    ("mode", mode),
+                ];
                 fill(&mut source, Labels::metric("node_cpu_seconds_total", &pairs), 15.0, host * 64 + cpu);
             }
         }
         for handler in 0..5 {
-            for le in ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "25", "50", "+Inf"] {
-                let pairs = [("handler", &*handler.to_string()), ("instance", &*format!("host-{host}")), ("job", "api"), ("le", le)];
+            for le in
+                ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "25", "50", "+Inf"]
+            {
+                let pairs = [
+                    ("handler", &*handler.to_string()),
+                    ("instance", &*format!("host-{host}")),
+                    ("job", "api"),
+                    ("le", le),
+                ];
                 let slope = le.parse::<f64>().unwrap().min(100.0).ln_1p();
                 fill(&mut source, Labels::metric("http_duration_seconds_bucket", &pairs), slope, host * 5 + handler);
             }
@@ -73,8 +85,16 @@ fn what_dashboard_queries_cost() {
         ("range, 40 series", "avg by (instance) (x{n=~\"[1-3].?\"})", hours),
         ("range, 2,560 series", "sum by (mode) (rate(node_cpu_seconds_total[5m]))", hours),
         ("range, quantile of 200 series", "quantile by (job) (0.9, x)", hours),
-        ("range, histogram of 2,800 series", "histogram_quantile(0.95, sum by (le) (rate(http_duration_seconds_bucket[5m])))", hours),
-        ("range, 200 histograms of 14 buckets", "histogram_quantile(0.95, rate(http_duration_seconds_bucket[5m]))", hours),
+        (
+            "range, histogram of 2,800 series",
+            "histogram_quantile(0.95, sum by (le) (rate(http_duration_seconds_bucket[5m])))",
+            hours,
+        ),
+        (
+            "range, 200 histograms of 14 buckets",
+            "histogram_quantile(0.95, rate(http_duration_seconds_bucket[5m]))",
+            hours,
+        ),
         ("topk of 160 series", "topk(10, rate(node_cpu_seconds_total{cpu=~\"[0-3]\",mode=\"idle\"}[5m]))", hours),
         ("single series", "x{n=\"7\"}", hours),
     ];

@@ -12,6 +12,8 @@ use super::peer::Matrix;
 pub const BEGIN: UtcMs = UtcMs(1_700_000_000_000);
 /// How long they last.
 pub const SPAN_MS: i64 = 40 * 60_000;
+/// How far back a query reaches at most: the longest range, twice nested, and offsets.
+pub const REACH_MS_MAX: i64 = 30 * 60_000;
 const SAMPLE_STEP_MS: i64 = 15_000;
 
 const HOSTS: [&str; 4] = ["a", "b", "c", "d"];
@@ -120,7 +122,7 @@ pub fn query(dice: &mut Dice, depth: usize) -> String {
 }
 
 fn number(dice: &mut Dice) -> String {
-    dice.of(&["0", "1", "2", "0.37", "100", "-3", "1e3", "60", "NaN", "Inf", "5m"]).to_owned()
+    dice.of(&["0", "1", "2", "0.37", "100", "-3", "1e3", "60", "NaN", "Inf"]).to_owned()
 }
 
 fn scalar(dice: &mut Dice, depth: usize) -> String {
@@ -136,7 +138,17 @@ fn scalar(dice: &mut Dice, depth: usize) -> String {
 }
 
 fn matchers(dice: &mut Dice) -> &'static str {
-    dice.of(&["", "", "", "{host=\"a\"}", "{host!=\"b\"}", "{host=~\"a|c\"}", "{disk=\"0\"}", "{host!~\"[ab]\"}", "{mode=\"idle\"}"])
+    dice.of(&[
+        "",
+        "",
+        "",
+        "{host=\"a\"}",
+        "{host!=\"b\"}",
+        "{host=~\"a|c\"}",
+        "{disk=\"0\"}",
+        "{host!~\"[ab]\"}",
+        "{mode=\"idle\"}",
+    ])
 }
 
 fn when(dice: &mut Dice) -> String {
@@ -170,14 +182,32 @@ fn range(dice: &mut Dice, depth: usize) -> String {
 
 fn over(dice: &mut Dice, depth: usize) -> String {
     const FUNCTIONS: [&str; 19] = [
-        "rate", "rate", "increase", "delta", "irate", "idelta", "deriv", "resets", "changes", "avg_over_time",
-        "sum_over_time", "min_over_time", "max_over_time", "count_over_time", "last_over_time", "present_over_time",
-        "stddev_over_time", "stdvar_over_time", "absent_over_time",
+        "rate",
+        "rate",
+        "increase",
+        "delta",
+        "irate",
+        "idelta",
+        "deriv",
+        "resets",
+        "changes",
+        "avg_over_time",
+        "sum_over_time",
+        "min_over_time",
+        "max_over_time",
+        "count_over_time",
+        "last_over_time",
+        "present_over_time",
+        "stddev_over_time",
+        "stdvar_over_time",
+        "absent_over_time",
     ];
     let range = range(dice, depth);
     match dice.below(12) {
         0 => format!("quantile_over_time({}, {range})", dice.of(&["0", "0.37", "0.9", "1", "-1", "2"])),
-        1 => format!("predict_linear({range}, {})", dice.of(&["60", "3600", "-60"])),
+        1 if !range.contains("] @") => {
+            format!("predict_linear({range}, {})", dice.of(&["60", "3600", "-60"]))
+        }
         2 => format!("holt_winters({range}, 0.3, 0.7)"),
         _ => format!("{}({range})", dice.of(&FUNCTIONS)),
     }
@@ -227,7 +257,8 @@ fn binary(dice: &mut Dice, depth: usize) -> String {
             format!("{one} {op} on (host) group_right ({})", vector(dice, depth))
         }
         _ => {
-            let matching = dice.of(&["", "", "on (host)", "ignoring (disk)", "on (host, disk)", "ignoring (mode, cpu)"]);
+            let matching =
+                dice.of(&["", "", "on (host)", "ignoring (disk)", "on (host, disk)", "ignoring (mode, cpu)"]);
             format!("({}) {op} {matching} ({})", vector(dice, depth), vector(dice, depth))
         }
     }
@@ -235,8 +266,28 @@ fn binary(dice: &mut Dice, depth: usize) -> String {
 
 fn mapped(dice: &mut Dice, depth: usize) -> String {
     const PLAIN: [&str; 22] = [
-        "abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "sin", "cos", "tan", "asinh", "atan", "deg",
-        "rad", "minute", "hour", "day_of_week", "day_of_year", "timestamp", "-",
+        "abs",
+        "ceil",
+        "floor",
+        "exp",
+        "ln",
+        "log2",
+        "log10",
+        "sqrt",
+        "sgn",
+        "sin",
+        "cos",
+        "tan",
+        "asinh",
+        "atan",
+        "deg",
+        "rad",
+        "minute",
+        "hour",
+        "day_of_week",
+        "day_of_year",
+        "timestamp",
+        "-",
     ];
     let inner = vector(dice, depth);
     match dice.below(10) {
@@ -254,8 +305,11 @@ fn mapped(dice: &mut Dice, depth: usize) -> String {
 fn quantile(dice: &mut Dice) -> String {
     let q = dice.of(&["0.37", "0.9", "0.99", "0.05", "-1", "2"]);
     let of = dice.of(&[
-        "latency_bucket", "rate(latency_bucket[5m])", "sum by (le) (rate(latency_bucket[2m7s]))",
-        "sum by (le, host) (increase(latency_bucket[10m1s]))", "avg without (host) (latency_bucket)",
+        "latency_bucket",
+        "rate(latency_bucket[5m])",
+        "sum by (le) (rate(latency_bucket[2m7s]))",
+        "sum by (le, host) (increase(latency_bucket[10m1s]))",
+        "avg without (host) (latency_bucket)",
     ]);
     format!("histogram_quantile({q}, {of})")
 }

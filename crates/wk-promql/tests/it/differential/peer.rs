@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use wk_types::labels::METRIC_NAME;
 use wk_types::{Labels, Sample, UtcMs};
 
 /// How long it may take to be ready.
@@ -85,13 +86,8 @@ impl Peer {
     /// Asks a range query; the words of its refusal where it refuses.
     pub fn range(&mut self, query: &str, (from, to, step): (UtcMs, UtcMs, i64)) -> Result<Matrix, String> {
         let seconds = |time: UtcMs| format!("{}.{:03}", time.0 / 1_000, time.0 % 1_000);
-        let form = format!(
-            "query={}&start={}&end={}&step={}",
-            escaped(query),
-            seconds(from),
-            seconds(to),
-            step / 1_000
-        );
+        let form =
+            format!("query={}&start={}&end={}&step={}", escaped(query), seconds(from), seconds(to), step / 1_000);
         let answer = self.post("/api/v1/query_range", &form).expect("Prometheus answers");
         if answer["status"] != "success" {
             return Err(answer["error"].as_str().unwrap_or("").to_owned());
@@ -150,6 +146,9 @@ fn line(entry: &Value) -> (Labels, Vec<Sample>) {
 fn open_metrics(series: &Matrix) -> String {
     let mut text = String::new();
     for (labels, samples) in series {
+        let pairs = labels.iter().filter(|(name, _)| &***name != METRIC_NAME);
+        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value:?}")).collect();
+        let labels = format!("{}{{{}}}", labels.name(), pairs.join(","));
         for sample in samples {
             let (seconds, ms) = (sample.time.0 / 1_000, sample.time.0 % 1_000);
             text += &format!("{labels} {} {seconds}.{ms:03}\n", sample.value);
