@@ -26,6 +26,12 @@ enum Suite {
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
+    /// Random queries that a real Prometheus answers too
+    Differential {
+        /// How many queries
+        #[arg(long, default_value_t = 20_000)]
+        queries: u32,
+    },
     /// Memory and start of an idle node
     Idle,
     /// The first watch under the shipped rules alone
@@ -39,6 +45,7 @@ fn main() -> Result<()> {
         Suite::Prometheus { seconds } => {
             test("a_real_prometheus_writes_to_us", "WATCHKEEPER_PROMETHEUS_SECONDS", seconds)
         }
+        Suite::Differential { queries } => test("random_queries_answer", "WATCHKEEPER_DIFFERENTIAL", queries),
         Suite::Idle => test("an_idle_node_is_small", "WATCHKEEPER_IDLE", 1),
         Suite::FirstWatchDefaults => run(Command::new("examples/first-watch.sh").arg("--defaults")),
     }

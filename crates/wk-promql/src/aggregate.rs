@@ -87,7 +87,7 @@ pub(crate) fn eval(evaluator: &mut Evaluator<'_>, node: &AggregateNode, steps: &
     match (node.op, &parameter) {
         (AggregateOp::TopK | AggregateOp::BottomK, Some((sizes, _))) => {
             let sizes = pick::sizes(sizes, rows.len())?;
-            Ok(pick::extremes(&groups, node.op == AggregateOp::TopK, &sizes))
+            pick::extremes(evaluator, &groups, node.op == AggregateOp::TopK, &sizes)
         }
         (AggregateOp::LimitK, Some((sizes, _))) => Ok(pick::first(&groups, &pick::sizes(sizes, rows.len())?)),
         (AggregateOp::LimitRatio, Some((ratios, place))) => {

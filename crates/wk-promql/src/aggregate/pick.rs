@@ -4,6 +4,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::{Group, columns};
 use crate::error::QueryError;
+use crate::eval::Evaluator;
 use crate::numeric::{nan_last, plain_text};
 use crate::row::{ABSENT, Row, is_present};
 
@@ -23,7 +24,15 @@ pub(super) fn sizes(parameter: &[f64], rows: usize) -> Result<Vec<usize>, QueryE
 }
 
 /// The largest or smallest elements of each group; at a single step they come in the order of their values.
-pub(super) fn extremes(groups: &[Group<'_>], largest: bool, sizes: &[usize]) -> Vec<Row> {
+///
+/// # Errors
+/// The caller's hook says stop.
+pub(super) fn extremes(
+    evaluator: &Evaluator<'_>,
+    groups: &[Group<'_>],
+    largest: bool,
+    sizes: &[usize],
+) -> Result<Vec<Row>, QueryError> {
     let mut chosen = Vec::new();
     for group in groups {
         let mut rows: Vec<Vec<f64>> = vec![vec![ABSENT; sizes.len()]; group.rows.len()];
@@ -33,6 +42,7 @@ pub(super) fn extremes(groups: &[Group<'_>], largest: bool, sizes: &[usize]) -> 
                 true => nan_last(b, a),
                 false => nan_last(a, b),
             };
+            evaluator.check_cancelled()?;
             column.sort_by(by_value);
             column.truncate(sizes[step]);
             for (value, position) in &column {
@@ -45,7 +55,7 @@ pub(super) fn extremes(groups: &[Group<'_>], largest: bool, sizes: &[usize]) -> 
         let picked = order.into_iter().map(|at| group.rows[at].with_values(std::mem::take(&mut rows[at])));
         chosen.extend(picked.filter(Row::is_some));
     }
-    chosen
+    Ok(chosen)
 }
 
 /// The first elements of each group that there are at each step.

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 
 use wk_types::Labels;
 
-use super::{Cardinality, Matching, element};
+use super::{BinaryOp, Cardinality, Matching, element};
 use crate::error::QueryError;
 use crate::eval::Evaluator;
 use crate::plan::BinaryNode;
 use crate::row::{ABSENT, Row, is_present, merge};
-
-use super::BinaryOp;
 
 /// Elements that may be many per match, and those that are one, each with its signature.
 struct Sides<'a> {
@@ -72,21 +70,25 @@ fn combined(node: &BinaryNode, swapped: bool, many: f64, one: f64) -> f64 {
 fn pairs(evaluator: &Evaluator<'_>, node: &BinaryNode, sides: &Sides<'_>) -> Result<Vec<Row>, QueryError> {
     let matching = &node.matching;
     let ones = by_signature(sides, matching)?;
-    let mut claimed: HashMap<&Labels, Vec<bool>> = HashMap::new();
+    let grouped = matching.cardinality != Cardinality::OneToOne;
+    // What arithmetic makes twice is found when rows are merged; a comparison may filter it before that.
+    let filters = keeps_name(node);
+    let mut claimed: HashMap<Labels, Vec<bool>> = HashMap::new();
     let mut rows = Vec::new();
     for (signature, row) in &sides.many {
         evaluator.check_cancelled()?;
         let Some(partners) = ones.get(signature) else { continue };
         for partner in partners {
-            if matching.cardinality == Cardinality::OneToOne {
-                let taken = claimed.entry(signature).or_insert_with(|| vec![false; row.values.len()]);
-                claim(taken, (row, partner), signature)?;
+            let labels = matching.result(&row.labels, &partner.labels, keeps_name(node));
+            if !grouped || filters {
+                let key = if grouped { labels.clone() } else { signature.clone() };
+                let taken = claimed.entry(key).or_insert_with(|| vec![false; row.values.len()]);
+                claim(taken, (row, partner), signature, grouped)?;
             }
             let combine = |(many, one): (&f64, &f64)| {
                 if is_present(*many) && is_present(*one) { combined(node, sides.swapped, *many, *one) } else { ABSENT }
             };
             let values = row.values.iter().zip(&partner.values).map(combine).collect();
-            let labels = matching.result(&row.labels, &partner.labels, keeps_name(node));
             let result = Row { labels, drop_name: row.drop_name && keeps_name(node), values };
             if result.is_some() {
                 rows.push(result);
@@ -141,13 +143,14 @@ fn presence<'a>(rows: &'a [(Labels, &Row)]) -> HashMap<&'a Labels, Vec<bool>> {
 ///
 /// # Errors
 /// Another pair of the same match group matched there before.
-fn claim(taken: &mut [bool], (many, one): (&Row, &Row), signature: &Labels) -> Result<(), QueryError> {
+fn claim(taken: &mut [bool], (many, one): (&Row, &Row), signature: &Labels, grouped: bool) -> Result<(), QueryError> {
     for ((taken, many), one) in taken.iter_mut().zip(&many.values).zip(&one.values) {
         if is_present(*many) && is_present(*one) && std::mem::replace(taken, true) {
-            let reason = format!(
-                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right), match \
-                 group {signature}"
-            );
+            let what = match grouped {
+                true => "grouping labels must ensure unique matches",
+                false => "many-to-one matching must be explicit (group_left/group_right)",
+            };
+            let reason = format!("multiple matches for labels: {what}, match group {signature}");
             return Err(QueryError::Matching { reason });
         }
     }

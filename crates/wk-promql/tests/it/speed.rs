@@ -30,7 +30,7 @@ fn cpu_ms() -> f64 {
 fn measure(name: &str, source: &MemorySource, text: &str, (from, to): (i64, i64)) {
     let query = Query::parse(text).unwrap();
     let limits = Limits::default();
-    let mut run = || query.range(source, UtcMs(from), UtcMs(to), STEP, &limits).unwrap();
+    let run = || query.range(source, UtcMs(from), UtcMs(to), STEP, &limits).unwrap();
     run();
     let (cpu, wall) = (cpu_ms(), std::time::Instant::now());
     for _ in 0..RUNS {

@@ -12,6 +12,8 @@ use super::peer::Matrix;
 pub const BEGIN: UtcMs = UtcMs(1_700_000_000_000);
 /// How long they last.
 pub const SPAN_MS: i64 = 40 * 60_000;
+/// How far back a query reaches at most: the longest range, twice nested, and offsets.
+pub const REACH_MS_MAX: i64 = 30 * 60_000;
 const SAMPLE_STEP_MS: i64 = 15_000;
 
 const HOSTS: [&str; 4] = ["a", "b", "c", "d"];
@@ -120,7 +122,7 @@ pub fn query(dice: &mut Dice, depth: usize) -> String {
 }
 
 fn number(dice: &mut Dice) -> String {
-    dice.of(&["0", "1", "2", "0.37", "100", "-3", "1e3", "60", "NaN", "Inf", "5m"]).to_owned()
+    dice.of(&["0", "1", "2", "0.37", "100", "-3", "1e3", "60", "NaN", "Inf"]).to_owned()
 }
 
 fn scalar(dice: &mut Dice, depth: usize) -> String {
@@ -203,7 +205,9 @@ fn over(dice: &mut Dice, depth: usize) -> String {
     let range = range(dice, depth);
     match dice.below(12) {
         0 => format!("quantile_over_time({}, {range})", dice.of(&["0", "0.37", "0.9", "1", "-1", "2"])),
-        1 => format!("predict_linear({range}, {})", dice.of(&["60", "3600", "-60"])),
+        1 if !range.contains("] @") => {
+            format!("predict_linear({range}, {})", dice.of(&["60", "3600", "-60"]))
+        }
         2 => format!("holt_winters({range}, 0.3, 0.7)"),
         _ => format!("{}({range})", dice.of(&FUNCTIONS)),
     }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use wk_types::labels::METRIC_NAME;
 use wk_types::{Labels, Sample, UtcMs};
 
 /// How long it may take to be ready.
@@ -145,6 +146,9 @@ fn line(entry: &Value) -> (Labels, Vec<Sample>) {
 fn open_metrics(series: &Matrix) -> String {
     let mut text = String::new();
     for (labels, samples) in series {
+        let pairs = labels.iter().filter(|(name, _)| &***name != METRIC_NAME);
+        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value:?}")).collect();
+        let labels = format!("{}{{{}}}", labels.name(), pairs.join(","));
         for sample in samples {
             let (seconds, ms) = (sample.time.0 / 1_000, sample.time.0 % 1_000);
             text += &format!("{labels} {} {seconds}.{ms:03}\n", sample.value);
