@@ -1,5 +1,10 @@
 //! Long suites, run by hand and recorded in docs/measurements.md; the test suite runs their short forms.
 
+#![allow(clippy::print_stdout, reason = "the output of these tasks is their result")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod bench;
+
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -36,6 +41,9 @@ enum Suite {
     Idle,
     /// The first watch under the shipped rules alone
     FirstWatchDefaults,
+    /// Benchmarks against the peers
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> Result<()> {
@@ -48,6 +56,7 @@ fn main() -> Result<()> {
         Suite::Differential { queries } => test("random_queries_answer", "WATCHKEEPER_DIFFERENTIAL", queries),
         Suite::Idle => test("an_idle_node_is_small", "WATCHKEEPER_IDLE", 1),
         Suite::FirstWatchDefaults => run(Command::new("examples/first-watch.sh").arg("--defaults")),
+        Suite::Bench(bench) => bench::run(&bench),
     }
 }
 
