@@ -43,7 +43,7 @@ pub fn routes() -> Router<Arc<Node>> {
 }
 
 /// The paths that also take their parameters as a form by POST.
-pub const FORM_PATHS: [&str; 7] = [
+pub const FORM_PATHS: [&str; 6] = [
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/query_exemplars",
