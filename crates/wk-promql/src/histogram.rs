@@ -110,7 +110,7 @@ pub(crate) fn quantiles(
 }
 
 /// Rows with the quantile they hold as a label; a quantile that changes from step to step makes rows of its own.
-pub(crate) fn labelled(rows: Vec<Row>, label: &str, quantile: &[f64]) -> Vec<Row> {
+pub(crate) fn labelled(rows: &[Row], label: &str, quantile: &[f64]) -> Vec<Row> {
     let mut shown: Vec<u64> = Vec::new();
     for q in quantile.iter().map(|q| q.to_bits()) {
         if !shown.contains(&q) {
@@ -118,7 +118,7 @@ pub(crate) fn labelled(rows: Vec<Row>, label: &str, quantile: &[f64]) -> Vec<Row
         }
     }
     let mut found = Vec::with_capacity(rows.len() * shown.len());
-    for row in &rows {
+    for row in rows {
         for q in &shown {
             let pairs = row.values.iter().zip(quantile);
             let values = pairs.map(|(value, other)| if other.to_bits() == *q { *value } else { ABSENT }).collect();

@@ -260,7 +260,7 @@ fn wrong_rules_are_rejected_and_the_old_ones_stay() {
     ship.command("cmd-1", Verb::SetRules { files });
     ship.run(200, |_| vec![point("up", &[("job", "node"), ("instance", "a")], 0.0)]);
     assert_snapshot!(ship.said(), @r#"
-    00:00:00 .0 rejected: file "site.yaml", group "g", rule "A": could not read expr: could not parse the query: invalid promql query
+    00:00:00 .0 rejected: file "site.yaml", group "g", rule "A": could not read expr: could not parse the query at 1:6: unexpected end of the query, expected a number, a text, a selector or a function
     00:02:00 .0 + major None: Target a (job node) is down
     00:02:00 .1 #1 open major opened: Target a (job node) is down [first-signal]
     "#);

@@ -43,7 +43,7 @@ fn the_shipped_rules_load() {
 fn errors_name_the_place_and_what_to_do() {
     assert_snapshot!(refused("groups:\n- name: g\n  rules: 7\n"), @r#"could not read rule file "site.yaml": expected sequence start at line 3, column 10; mend the YAML there"#);
     assert_snapshot!(refused("groups:\n- name: g\n  rulez: []\n"), @r#"could not read rule file "site.yaml": unknown field `rulez`, expected one of name, interval, labels, rules at line 3, column 3; mend the YAML there"#);
-    assert_snapshot!(refused(&rule("expr: up ==")), @r#"file "site.yaml", group "g", rule "A": could not read expr: could not parse the query: invalid promql query"#);
+    assert_snapshot!(refused(&rule("expr: up ==")), @r#"file "site.yaml", group "g", rule "A": could not read expr: could not parse the query at 1:6: unexpected end of the query, expected a number, a text, a selector or a function"#);
     assert_snapshot!(refused(&rule("expr: up == 0\nfor: 5")), @r#"file "site.yaml", group "g", rule "A": for "5" is no duration; write it as 90s, 5m or 1h30m"#);
     assert_snapshot!(refused(&rule("expr: rate(up[25h]) > 0")), @r#"file "site.yaml", group "g", rule "A": expr looks back 1 d 1 h, the engine keeps 1 d; shorten the range or the offset"#);
     assert_snapshot!(refused(&rule("expr: up @ 0 > 0")), @r#"file "site.yaml", group "g", rule "A": expr reads at a fixed time with @, for which the engine keeps no samples; take the @ away"#);

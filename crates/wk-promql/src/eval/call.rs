@@ -101,7 +101,7 @@ impl Evaluator<'_> {
                     let quantile = self.scalar(node, steps)?;
                     quantile.iter().for_each(|q| self.notes.check_quantile(*q, *at));
                     let rows = histogram::quantiles(self, &histograms, &quantile, place)?;
-                    found.extend(histogram::labelled(rows, label, &quantile));
+                    found.extend(histogram::labelled(&rows, label, &quantile));
                 }
                 let found = crate::row::merge(found)?;
                 self.drop_names(found)

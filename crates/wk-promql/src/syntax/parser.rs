@@ -180,12 +180,11 @@ impl<'a> Parser<'a> {
     }
 
     fn operator(&self) -> Option<(&'static str, u8)> {
-        let found = match self.peek() {
+        match self.peek() {
             Token::Mark(mark) => OPERATORS.into_iter().find(|(op, _)| op == mark),
             Token::Word(word) => OPERATORS.into_iter().find(|(op, _)| op.eq_ignore_ascii_case(word)),
             _ => None,
-        };
-        found
+        }
     }
 
     fn binary(&mut self, left: Expr, op: &'static str, binds: u8) -> Result<Expr, QueryError> {

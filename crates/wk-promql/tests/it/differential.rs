@@ -56,6 +56,7 @@ struct Tally {
     equal: usize,
     refused_by_both: usize,
     allowed: BTreeMap<Rule, usize>,
+    explained: Vec<String>,
     unexplained: Vec<String>,
 }
 
@@ -71,7 +72,13 @@ fn random_queries_answer_what_a_real_prometheus_answers() {
     for (labels, samples) in series {
         source.add(labels, samples);
     }
-    let mut tally = Tally { equal: 0, refused_by_both: 0, allowed: BTreeMap::new(), unexplained: Vec::new() };
+    let mut tally = Tally {
+        equal: 0,
+        refused_by_both: 0,
+        allowed: BTreeMap::new(),
+        explained: Vec::new(),
+        unexplained: Vec::new(),
+    };
     let mut dice = Dice(seed ^ 0xd1ff);
     for _ in 0..count {
         let text = generator::query(&mut dice, DEPTH_MAX);
@@ -80,7 +87,8 @@ fn random_queries_answer_what_a_real_prometheus_answers() {
         let span = (from, UtcMs(from.0 + 5 * step), step);
         compare(&source, &mut peer, &text, span, &mut tally);
     }
-    let Tally { equal, refused_by_both, allowed, unexplained } = &tally;
+    let Tally { equal, refused_by_both, allowed, explained, unexplained } = &tally;
+    explained.iter().for_each(|difference| println!("    {difference}"));
     println!("{count} queries, seed {seed}: {equal} equal, {refused_by_both} refused by both, allowed {allowed:?}");
     for difference in unexplained.iter().take(20) {
         println!("    {difference}");
@@ -108,7 +116,7 @@ fn compare(source: &MemorySource, peer: &mut Peer, text: &str, span: (UtcMs, Utc
                 Some(difference) => match explained(text, &ours, &theirs) {
                     Some(rule) => {
                         *tally.allowed.entry(rule).or_default() += 1;
-                        println!("    {rule:?}: {text} from {} by {step}: {difference}", from.0);
+                        tally.explained.push(format!("{rule:?}: {text} from {} by {step}: {difference}", from.0));
                     }
                     None => tally.unexplained.push(format!("{text} from {} by {step}: {difference}", from.0)),
                 },
@@ -157,13 +165,8 @@ fn explained(text: &str, ours: &Matrix, theirs: &Matrix) -> Option<Rule> {
         })
     };
     let same_steps = aligned && ours.iter().zip(theirs).all(|(a, b)| a.1.len() == b.1.len());
-    if same_steps && has(&["sum", "avg", "stddev", "stdvar", "deriv"]) && agree() {
+    if same_steps && has(&["sum", "avg", "stddev", "stdvar", "deriv", "rate", "increase", "delta"]) && agree() {
         return Some(Rule::Cancellation);
-    }
-    let first = ours.iter().filter_map(|(_, samples)| samples.first()).map(|sample| sample.time).min();
-    let early = first.is_some_and(|first| first.0 - BEGIN.0 < generator::REACH_MS_MAX);
-    if same_steps && early && has(&["rate", "increase"]) {
-        return Some(Rule::ZeroPoint);
     }
     if has(&["stddev", "stdvar"]) && no_number(ours) && !no_number(theirs) {
         return Some(Rule::DeviationOfInfinity);
@@ -176,6 +179,11 @@ fn explained(text: &str, ours: &Matrix, theirs: &Matrix) -> Option<Rule> {
     }
     if text.contains("clamp") && text.contains("NaN") && no_number(ours) && !no_number(theirs) {
         return Some(Rule::ClampToNoNumber);
+    }
+    let first = ours.iter().filter_map(|(_, samples)| samples.first()).map(|sample| sample.time).min();
+    let early = first.is_some_and(|first| first.0 - BEGIN.0 < generator::REACH_MS_MAX);
+    if same_steps && early && has(&["rate", "increase"]) {
+        return Some(Rule::ZeroPoint);
     }
     let jumps =
         text.contains(COMPARISONS) || has(&["%", "ceil", "floor", "round", "changes", "resets", "sgn", "count_values"]);

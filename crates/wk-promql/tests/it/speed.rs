@@ -27,6 +27,7 @@ fn cpu_ms() -> f64 {
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) * 10.0
 }
 
+#[expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 fn measure(name: &str, source: &MemorySource, text: &str, (from, to): (i64, i64)) {
     let query = Query::parse(text).unwrap();
     let limits = Limits::default();
