@@ -1,4 +1,9 @@
 //! Benchmarks against the peers by which the stores are judged. Each prints peer and ours from one run, with versions.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "benchmarks wait for other processes and place what they send at the present time"
+)]
 
 mod answers;
 mod clickhouse;

@@ -14,7 +14,7 @@ use wk_sim::syslog::{LINES_PER_SECOND, NEEDLE};
 use wk_types::{Severity, UtcMs};
 
 use super::clickhouse::ClickHouse;
-use super::process::load_average;
+use super::process::{load_average, now};
 use super::queries::Timed;
 use super::store::{Kind, Store};
 use super::table::{Table, mib};
@@ -122,7 +122,7 @@ fn column(store: &Store) -> String {
 
 /// Makes the lines; the last one is said about now.
 fn make(count: u64, folder: &Path) -> Result<Lines> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
+    let now = now()?.0;
     let span = (count as f64 / LINES_PER_SECOND * 1_100.0) as i64;
     let mut workload = SyslogWorkload::new(SEED, UtcMs(now - span));
     let paths: Vec<PathBuf> = (0..CONNECTIONS).map(|lane| folder.join(format!("syslog-{lane}"))).collect();

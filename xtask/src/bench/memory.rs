@@ -6,7 +6,7 @@ use wk_sim::{MetricWorkload, MetricWorkloadOptions};
 use wk_types::{DurationMs, UtcMs};
 
 use super::feed::Recorder;
-use super::process::{folder_bytes, load_average};
+use super::process::{folder_bytes, load_average, now};
 use super::store::{Kind, Store};
 use super::table::mib;
 
@@ -30,7 +30,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     println!("load average before: {}", load_average());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
+    let now = now()?.0;
     let mut workload = MetricWorkload::new(MetricWorkloadOptions {
         series: options.series,
         churn_per_hour: options.churn,

@@ -10,7 +10,7 @@ use wk_sim::{MetricWorkload, MetricWorkloadOptions};
 use wk_types::{DurationMs, UtcMs};
 
 use super::feed::{Bodies, Recorder, Sent};
-use super::process::{Usage, load_average};
+use super::process::{Usage, load_average, now};
 use super::queries::{self, QUERIES, Timed};
 use super::store::{Disk, Kind, Store};
 use super::table::{Table, mib};
@@ -127,7 +127,7 @@ impl Options {
 
 /// Makes the bodies; the last interval ends now, so that every store takes them as fresh.
 fn simulate(options: &Options, steps: usize, folder: &Path) -> Result<(Bodies, UtcMs)> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
+    let now = now()?.0;
     let end = UtcMs(now).floor_to(STEP);
     let mut workload = options.workload(UtcMs(end.0 - steps as i64 * STEP.0));
     println!(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
+use wk_types::UtcMs;
 
 /// How long a process may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(120);
@@ -116,6 +117,11 @@ fn usage(pid: u32) -> Result<Usage> {
         resident: kib("VmRSS:") * 1_024,
         resident_peak: kib("VmHWM:") * 1_024,
     })
+}
+
+/// The present time: what is sent must be fresh.
+pub fn now() -> Result<UtcMs> {
+    Ok(UtcMs(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64))
 }
 
 /// The bytes that a folder's files hold.

@@ -71,7 +71,7 @@ pub const QUERIES: [Query; 8] = [
     },
     Query {
         name: "3 h: a single series",
-        expression: r#"node_load1{instance="node-07:9100"}"#,
+        expression: r#"node_load1{instance="node-00:9100"}"#,
         range: true,
         nearness: Nearness::Exact,
     },

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use wk_ingest::prometheus_text::{Format, labels, parse};
-use wk_types::{Labels, UtcMs};
+use wk_types::Labels;
 
 use super::feed::{Bodies, Recorder};
 use super::metrics::feed;
-use super::process::{Process, load_average};
+use super::process::{Process, load_average, now};
 use super::store::{Kind, Store, client, free_port, package_version, peer};
 use super::table::Table;
 
@@ -87,7 +87,7 @@ fn scrape_one(
     target: &Target,
     recorder: &mut Recorder,
 ) -> Result<()> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
+    let now = now()?;
     let text = client.get(&target.url).send()?.error_for_status()?.text()?;
     let exposition = parse(&text, Format::Text);
     ensure!(exposition.rejected.is_empty(), "{} has lines that cannot be read", target.url);
@@ -95,7 +95,7 @@ fn scrape_one(
         let pairs = labels(line.series).context("labels cannot be read")?;
         let labels = Labels::new(pairs.iter().map(|(name, value)| (&**name, &**value)));
         let labels = labels.with("instance", &target.instance).with("job", target.job);
-        recorder.push(number, &labels, line.sample(UtcMs(now)))?;
+        recorder.push(number, &labels, line.sample(now))?;
     }
     Ok(())
 }

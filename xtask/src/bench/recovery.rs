@@ -11,7 +11,7 @@ use wk_sim::{MetricWorkload, MetricWorkloadOptions};
 use wk_types::{DurationMs, UtcMs};
 
 use super::feed::{Bodies, Recorder, send};
-use super::process::{folder_bytes, load_average};
+use super::process::{folder_bytes, load_average, now};
 use super::store::{Kind, Store, client};
 use super::table::mib;
 
@@ -152,10 +152,6 @@ fn one_round(folder: &Path, further: &str, scratch: &Path, clean: u64) -> Result
     );
     store.stop()?;
     Ok(())
-}
-
-fn now() -> Result<UtcMs> {
-    Ok(UtcMs(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64))
 }
 
 /// How many samples each host has in the 5 min before `at`.

@@ -111,11 +111,9 @@ pub fn write(shape: usize, host: &Host, random: &mut Random, out: &mut String) -
             "pam_unix(sshd:session): session opened for user crew{client:02}(uid={}) by (uid=0)",
             1_000 + u32::from(client)
         ),
-        6 => write!(
-            out,
-            "(root) CMD (/usr/local/bin/chart-sync --vessel --since {} >/var/log/chart-sync.log 2>&1)",
-            count
-        ),
+        6 => {
+            write!(out, "(root) CMD (/usr/local/bin/chart-sync --vessel --since {count} >/var/log/chart-sync.log 2>&1)")
+        }
         7 => write!(
             out,
             "Started {} - scheduled maintenance run {}, main process {} entered running state.",
