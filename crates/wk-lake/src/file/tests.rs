@@ -133,8 +133,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let logs = || (0..40).map(|number| log(line(number).time, "a", "b", Severity::Minor, "text"));
         let file = stored(dir.path(), logs());
-        let whole = std::fs::read(&file.path).unwrap();
-        let mut bytes = whole.clone();
+        let mut bytes = std::fs::read(&file.path).unwrap();
         let place = place.index(bytes.len());
         bytes[place] ^= 1 << bit;
         if let Some(cut) = cut {

@@ -180,7 +180,9 @@ impl LogCursor<'_> {
         self.row = 0;
         self.rows = match &mut self.feed {
             Feed::Empty => Rows::default(),
-            Feed::Scan(scan) => scan.next_block()?.map_or_else(Rows::default, |(block, ids)| Rows::Block(block, ids)),
+            Feed::Scan(scan) => {
+                scan.next_block()?.map_or_else(Rows::default, |(block, ids)| Rows::Block(Box::new(block), ids))
+            }
             Feed::Sorted(places, columns) => loop {
                 self.session.deadline.check()?;
                 let next: Vec<Place> = places.by_ref().take(FETCHED_ROWS).collect();
@@ -196,7 +198,7 @@ impl LogCursor<'_> {
 
 /// Rows at hand.
 enum Rows {
-    Block(Block, Rowids),
+    Block(Box<Block>, Rowids),
     Fetched(Fetched),
     /// One for all that are alike, and the columns in which rows may differ.
     Counted(Vec<Counted>, Vec<Column>),
