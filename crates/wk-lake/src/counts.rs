@@ -80,6 +80,26 @@ impl Lake {
     }
 }
 
+/// Some rows that are alike in some columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) values: Vec<Option<Arc<str>>>,
+    pub(crate) rows: u64,
+}
+
+/// Counts the rows of a scan by the values of some columns of names.
+///
+/// # Errors
+/// More than 100,000 different combinations, and what the scan says.
+pub(crate) fn count_names(mut scan: Scan, columns: &[Column]) -> Result<Vec<Counted>, LakeError> {
+    let fields: Vec<Field> = columns.iter().map(|column| Field { column: *column, attribute: None }).collect();
+    let mut counter = Counter::default();
+    while let Some((block, _)) = scan.next_block()? {
+        counter.count(&block, &fields)?;
+    }
+    Ok(counter.counts.into_iter().map(|(values, rows)| Counted { values, rows }).collect())
+}
+
 /// A histogram under way, its bins counted in steps since the epoch.
 struct Bins {
     step: i64,
@@ -148,6 +168,9 @@ struct Counter {
 
 impl Counter {
     fn count(&mut self, block: &Block, fields: &[Field]) -> Result<(), LakeError> {
+        if fields.is_empty() {
+            return self.add(Vec::new(), block.rows() as u64);
+        }
         let names: Option<Vec<_>> = fields.iter().map(|field| block.names(field.column)).collect();
         let table = names.as_ref().map(|names| names.iter().map(|(_, names)| names.iter().len()).product::<usize>());
         match names.zip(table) {

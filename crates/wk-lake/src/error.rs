@@ -91,6 +91,9 @@ pub enum LakeError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// The rollups of metrics cannot be read.
+    #[error("could not read the rollups of metrics")]
+    Rollups(#[source] wk_types::series::SourceError),
     /// SQLite itself failed.
     #[error("could not run the query")]
     Sqlite(#[source] rusqlite::Error),
@@ -108,6 +111,7 @@ impl LakeError {
             | Self::TimeLimit { .. }
             | Self::Cancelled
             | Self::State { .. }
+            | Self::Rollups(_)
             | Self::Sqlite(_) => ErrorKind::Unavailable,
             Self::Encode(_) => ErrorKind::Bug,
             Self::Damaged { .. } | Self::Newer { .. } => ErrorKind::Corrupt,

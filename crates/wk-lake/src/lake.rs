@@ -3,7 +3,7 @@
 mod open;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,11 @@ const FOOTERS_MAX: usize = 256;
 const PROBLEMS_MAX: usize = 100;
 /// How the name of a damaged file ends.
 const DAMAGED_SUFFIX: &str = ".damaged";
+
+/// Damaged files kept at most, for a person to look at; the oldest go first.
+const DAMAGED_FILES_MAX: usize = 32;
+/// Bytes of damaged files kept at most.
+const DAMAGED_BYTES_MAX: u64 = 256 << 20;
 
 /// The bounds of a lake.
 #[derive(Clone)]
@@ -176,6 +181,12 @@ pub struct LakeStats {
     pub is_age_paused: bool,
     /// Files that cannot be used, the latest hundred.
     pub problems: Vec<FileProblem>,
+    /// Damaged files that lie aside in the folder, those of earlier runs included.
+    pub damaged_files: usize,
+    /// Their bytes.
+    pub damaged_bytes: u64,
+    /// Damaged files deleted since the start, since there were too many of them.
+    pub damaged_deleted: u64,
 }
 
 /// Logs in a bounded buffer and in Parquet files, searchable from the moment they are taken. Cheap to clone.
@@ -204,6 +215,8 @@ struct State {
     stored: Seq,
     problems: Vec<FileProblem>,
     is_age_paused: bool,
+    /// Damaged files that lie aside, with their bytes, the oldest first.
+    damaged: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -224,6 +237,7 @@ struct Counters {
     flushes: AtomicU64,
     files_merged: AtomicU64,
     files_deleted: AtomicU64,
+    damaged_deleted: AtomicU64,
 }
 
 impl Lake {
@@ -273,6 +287,9 @@ impl Lake {
             files_deleted: counters.files_deleted.load(Ordering::Relaxed),
             is_age_paused: state.is_age_paused,
             problems: state.problems.clone(),
+            damaged_files: state.damaged.len(),
+            damaged_bytes: state.damaged.values().sum(),
+            damaged_deleted: counters.damaged_deleted.load(Ordering::Relaxed),
         }
     }
 
@@ -329,7 +346,11 @@ impl Inner {
         let known = state.files.len();
         state.files.retain(|other| other.name != file.name);
         if state.files.len() < known {
-            state.note(self.dispose(file, error));
+            let problem = self.dispose(file, error);
+            if problem.is_damaged {
+                state.damaged.insert(format!("{}{DAMAGED_SUFFIX}", problem.name), file.bytes);
+            }
+            state.note(problem);
         }
     }
 

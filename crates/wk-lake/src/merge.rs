@@ -68,9 +68,9 @@ pub(crate) enum Merge {
 ///
 /// Small ones first, so that a row is rewritten once a tier; what is left of a day gone by is merged regardless.
 pub(crate) fn choose(files: &[Mergeable], today: i64) -> Option<Merge> {
-    for tier in 0..TIERS.len() {
+    for (tier, below) in TIERS.into_iter().enumerate() {
         for run in runs(files, |file| file.tier() <= tier) {
-            let merge = if TIERS[tier] <= SMALL { rewritten(files, &run) } else { joined(files, &run) };
+            let merge = if below <= SMALL { rewritten(files, &run) } else { joined(files, &run) };
             if run.len() >= RUN_MIN && merge.files().len() >= 2 {
                 return Some(merge);
             }

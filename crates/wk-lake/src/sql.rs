@@ -1,15 +1,19 @@
-//! SQL in SQLite's dialect over logs, incidents, signals and assets.
+//! SQL in SQLite's dialect over logs, rollups of metrics, incidents, signals and assets.
 //!
-//! The user's statement runs on an in-memory connection of its own that holds nothing but the four tables: `logs` as a
-//! virtual table, the others as copies of the state database's public views, made only where the statement reads them.
+//! The user's statement runs on an in-memory connection of its own that holds nothing but these tables: `logs` and the
+//! rollups as virtual tables, the others as copies of the state database's public views, made only where the statement reads them.
 //! The state database itself is never attached to it. An authorizer that looks through attached views would not do:
 //! SQLite names the reader of a column by whatever a common table expression calls itself.
 
+mod counting;
 mod guard;
+mod metrics;
 mod plan;
 mod table;
+mod tokens;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -17,9 +21,10 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::vtab::eponymous_only_module;
 use rusqlite::{Batch, Connection, ErrorCode, OpenFlags, Statement};
 use serde::Serialize;
-use wk_types::DurationMs;
+use wk_types::{DurationMs, Resolution, RollupSource};
 
 use self::guard::{Guard, restrict};
+use self::metrics::MetricTable;
 use self::table::LogTable;
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -29,10 +34,23 @@ use crate::time_text;
 
 /// Rows copied of one of the state database's views at most.
 const COPIED_ROWS_MAX: usize = 200_000;
+/// What a value costs beside its text where SQLite keeps it.
+const VALUE_OVERHEAD_BYTES: usize = 8;
+/// SQLite's cache of pages, beyond which it keeps rows in temporary files.
+const CACHE_KIB: u32 = 16 << 10;
 /// How long to wait for the state database's writer.
 const BUSY_MAX: DurationMs = DurationMs::from_secs(2);
 /// SQLite steps between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 10_000;
+
+/// Where the tables beside `logs` come from.
+#[derive(Clone)]
+pub struct SqlSources<'a> {
+    /// The node's state database.
+    pub state_db: &'a Path,
+    /// The rollups of metrics; without, their tables cannot be read.
+    pub rollups: Option<Arc<dyn RollupSource>>,
+}
 
 /// What a query may cost.
 #[derive(Debug, Clone)]
@@ -43,13 +61,22 @@ pub struct SqlLimits {
     pub bytes_max: usize,
     /// Time taken at most.
     pub time_max: DurationMs,
+    /// Bytes of rows at most that a statement that sorts, groups or keeps rows may read, since it may have to keep all
+    /// of them: within a cache in memory, beyond that in SQLite's temporary files.
+    pub kept_bytes_max: u64,
     /// Stops it from another thread.
     pub cancel: Cancel,
 }
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self { rows_max: 10_000, bytes_max: 16 << 20, time_max: DurationMs::from_secs(10), cancel: Cancel::default() }
+        Self {
+            rows_max: 10_000,
+            bytes_max: 16 << 20,
+            time_max: DurationMs::from_secs(10),
+            kept_bytes_max: 1 << 30,
+            cancel: Cancel::default(),
+        }
     }
 }
 
@@ -94,16 +121,45 @@ pub(crate) const TIME_COLLATION: &str = "INSTANT";
 /// The columns of times, in all tables.
 const TIME_COLUMNS: [&str; 7] = ["time", "opened", "acknowledged", "resolved", "started", "raised", "ended"];
 
+/// The columns of numbers, in all tables.
+const NUMBER_COLUMNS: [&str; 6] = ["score", "avg", "min", "max", "last", "increase"];
+
 /// What a statement's parts share.
-#[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) rollups: Option<Arc<dyn RollupSource>>,
     pub(crate) deadline: Deadline,
     /// The failure behind an error that SQLite only knows as text.
     failure: Mutex<Option<LakeError>>,
+    /// Whether the statement may have to keep the rows it reads.
+    keeps_rows: AtomicBool,
+    kept_bytes_max: u64,
+    /// Bytes handed to SQLite.
+    spent: AtomicU64,
 }
 
 impl Session {
+    /// Counts what is handed to SQLite.
+    pub(crate) fn spend(&self, bytes: usize) {
+        self.spent.fetch_add((bytes + VALUE_OVERHEAD_BYTES) as u64, Ordering::Relaxed);
+    }
+
+    /// Tells whether more rows may be read.
+    pub(crate) fn check_budget(&self) -> Result<(), LakeError> {
+        let is_over = self.spent.load(Ordering::Relaxed) > self.kept_bytes_max;
+        if is_over && self.keeps_rows.load(Ordering::Relaxed) {
+            let mebibytes = self.kept_bytes_max >> 20;
+            let what = format!("the query sorts or groups more than {mebibytes} MiB; narrow it by time, asset or app");
+            return Err(LakeError::TooLarge { what });
+        }
+        Ok(())
+    }
+
+    /// The answer where a row that stands for several is asked for what they do not share.
+    pub(crate) fn refuse_counting(&self) -> rusqlite::Error {
+        self.fail(LakeError::query("the statement cannot be answered by counting alone"))
+    }
+
     /// Keeps a failure while SQLite unwinds.
     pub(crate) fn fail(&self, error: LakeError) -> rusqlite::Error {
         let text = error.to_string();
@@ -136,45 +192,81 @@ fn sqlite_text(error: &rusqlite::Error) -> String {
 
 fn allowed_text() -> String {
     let others: Vec<String> = COPIED.iter().map(|table| format!("{}({})", table.name, table.columns)).collect();
-    format!("one SELECT can be asked, on the tables logs({LOG_COLUMNS}), {}", others.join(", "))
+    let metrics = Resolution::ALL.map(metrics::table_name).join(" and ");
+    format!(
+        "one SELECT can be asked, on the tables logs({LOG_COLUMNS}), {metrics} with ({}), {}",
+        metrics::COLUMNS,
+        others.join(", ")
+    )
 }
 
 impl Lake {
-    /// Answers one SELECT over `logs`, `incidents`, `signals` and `assets`.
+    /// Answers one SELECT over `logs`, `metrics_5m`, `metrics_1h`, `incidents`, `signals` and `assets`.
     ///
     /// Times are texts `YYYY-MM-DD HH:MM:SS.SSS` in UTC; their columns also compare rightly with RFC 3339 texts, dates,
     /// and numbers of seconds since the epoch.
     ///
     /// # Errors
     /// What SQLite says of the statement, anything but a SELECT on these tables, or a bound that is passed.
-    pub fn sql(&self, state_db: &Path, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
+    pub fn sql(&self, sources: &SqlSources<'_>, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
         let deadline = Deadline::after(limits.time_max, &limits.cancel);
         let session = Arc::new(Session {
             snapshot: Arc::new(self.snapshot()),
+            rollups: sources.rollups.clone(),
             deadline: deadline.clone(),
             failure: Mutex::new(None),
+            keeps_rows: AtomicBool::new(true),
+            kept_bytes_max: limits.kept_bytes_max,
+            spent: AtomicU64::new(0),
         });
         let connection = connect(&session).map_err(LakeError::Sqlite)?;
         let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
         let explain = |error| session.explain(&error, &guard);
-        drop(prepare(&connection, query, &explain)?);
+        let columns: Vec<String> = {
+            let statement = prepare(&connection, query, &explain)?;
+            statement.column_names().into_iter().map(str::to_owned).collect()
+        };
         let tables = guard.tables();
         guard.lift(&connection);
+        // A statement whose plan cannot be asked for is thought to keep rows.
+        session.keeps_rows.store(keeps_rows(&connection, query).unwrap_or(true), Ordering::Relaxed);
         for table in COPIED.iter().filter(|table| tables.contains(table.name)) {
-            copy(state_db, &connection, table, &deadline)?;
+            copy(sources.state_db, &connection, table, &deadline)?;
         }
         let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
         let explain = |error| session.explain(&error, &guard);
-        let mut statement = prepare(&connection, query, &explain)?;
-        run(&mut statement, limits, &explain)
+        let ask = |query: &str| {
+            let mut statement = prepare(&connection, query, &explain)?;
+            run(&mut statement, columns.clone(), limits, &explain)
+        };
+        let log_columns: Vec<&str> = LOG_COLUMNS.split(", ").collect();
+        match counting::rewrite(query, &log_columns).map(|query| ask(&query)) {
+            Some(answer @ (Ok(_) | Err(LakeError::TimeLimit { .. } | LakeError::Cancelled))) => answer,
+            _ => ask(query),
+        }
     }
+}
+
+/// Tells whether SQLite may have to keep rows that the statement reads, by its plan.
+fn keeps_rows(connection: &Connection, query: &str) -> Result<bool, rusqlite::Error> {
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
+    let mut rows = plan.query([])?;
+    while let Some(row) = rows.next()? {
+        let step: String = row.get(3)?;
+        if ["TEMP B-TREE", "MATERIALIZE", "AUTOMATIC", "RECURSIVE", "CO-ROUTINE"].iter().any(|word| step.contains(word))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The declaration of columns given by their names.
 pub(crate) fn declared(columns: &str) -> String {
     let declare = |name: &str| match TIME_COLUMNS.contains(&name) {
         true => format!("{name} TEXT COLLATE {TIME_COLLATION}"),
-        false if name == "score" => format!("{name} REAL"),
+        false if NUMBER_COLUMNS.contains(&name) => format!("{name} REAL"),
+        false if name == "count" => format!("{name} INTEGER"),
         false => format!("{name} TEXT"),
     };
     columns.split(", ").map(declare).collect::<Vec<_>>().join(", ")
@@ -184,6 +276,12 @@ fn connect(session: &Arc<Session>) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_in_memory()?;
     connection.create_collation(TIME_COLLATION, time_text::compare)?;
     connection.create_module("logs", eponymous_only_module::<LogTable>(), Some(Arc::clone(session)))?;
+    for resolution in Resolution::ALL {
+        let name = metrics::table_name(resolution);
+        let aux = (Arc::clone(session), resolution);
+        connection.create_module(name, eponymous_only_module::<MetricTable>(), Some(aux))?;
+    }
+    connection.execute_batch(&format!("PRAGMA temp_store = FILE; PRAGMA cache_size = -{CACHE_KIB};"))?;
     for table in COPIED {
         connection.execute_batch(&format!("CREATE TABLE {} ({})", table.name, declared(table.columns)))?;
     }
@@ -239,10 +337,10 @@ fn copy(state_db: &Path, to: &Connection, table: &Copied, deadline: &Deadline) -
 
 fn run(
     statement: &mut Statement<'_>,
+    columns: Vec<String>,
     limits: &SqlLimits,
     explain: &impl Fn(rusqlite::Error) -> LakeError,
 ) -> Result<SqlAnswer, LakeError> {
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut answer = SqlAnswer { columns, rows: Vec::new(), truncated: false };
     let mut bytes = 0_usize;
     let mut rows = statement.query([]).map_err(explain)?;

@@ -69,28 +69,35 @@ pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Tells whether the text has the form that [`format()`] gives, in which texts sort as times do.
+/// Tells whether the text has the form that [`format_into`] gives, in which texts sort as times do.
 fn is_canonical(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() == 23 && bytes[4] == b'-' && bytes[10] == b' ' && bytes[19] == b'.' && !bytes[20..].contains(&b'-')
 }
 
+/// The length of the longest text that a time is written as.
+pub(crate) const FORMATTED_MAX: usize = 23;
+
 /// Writes `YYYY-MM-DD HH:MM:SS.SSS` in UTC; the bare number of milliseconds outside the years 0 to 9999.
-pub(crate) fn format(time: UtcMs) -> String {
-    if !FOUR_DIGIT_YEARS.contains(&time.0) {
-        return time.0.to_string();
-    }
-    let (year, month, day) = civil(time.0.div_euclid(DAY_MS));
-    let ms = time.0.rem_euclid(DAY_MS);
-    let mut text = *b"0000-00-00 00:00:00.000";
-    digits(&mut text[0..4], year);
-    digits(&mut text[5..7], month);
-    digits(&mut text[8..10], day);
-    digits(&mut text[11..13], ms / 3_600_000);
-    digits(&mut text[14..16], ms / 60_000 % 60);
-    digits(&mut text[17..19], ms / 1_000 % 60);
-    digits(&mut text[20..23], ms % 1_000);
-    text.into_iter().map(char::from).collect()
+pub(crate) fn format_into(time: UtcMs, text: &mut [u8; FORMATTED_MAX]) -> &str {
+    let length = if FOUR_DIGIT_YEARS.contains(&time.0) {
+        let (year, month, day) = civil(time.0.div_euclid(DAY_MS));
+        let ms = time.0.rem_euclid(DAY_MS);
+        *text = *b"0000-00-00 00:00:00.000";
+        digits(&mut text[0..4], year);
+        digits(&mut text[5..7], month);
+        digits(&mut text[8..10], day);
+        digits(&mut text[11..13], ms / 3_600_000);
+        digits(&mut text[14..16], ms / 60_000 % 60);
+        digits(&mut text[17..19], ms / 1_000 % 60);
+        digits(&mut text[20..23], ms % 1_000);
+        FORMATTED_MAX
+    } else {
+        let number = time.0.to_string();
+        text[..number.len()].copy_from_slice(number.as_bytes());
+        number.len()
+    };
+    std::str::from_utf8(&text[..length]).expect("digits and signs are ASCII")
 }
 
 fn digits(place: &mut [u8], mut number: i64) {

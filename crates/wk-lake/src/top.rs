@@ -221,7 +221,8 @@ impl Snapshot {
 
     /// Some columns of the rows at these places; those of a file found damaged meanwhile are left out.
     pub(crate) fn fetch(&self, places: &[Place], columns: Columns) -> Result<Fetched, LakeError> {
-        let mut by_group: BTreeMap<(Option<usize>, usize), Vec<(u32, usize)>> = BTreeMap::new();
+        // For each file and row group the positions there, and which row of the answer each one is.
+        let mut by_group: BTreeMap<_, Vec<(u32, usize)>> = BTreeMap::new();
         for (answer, place) in places.iter().enumerate() {
             by_group.entry((place.file, place.group)).or_default().push((place.position, answer));
         }

@@ -67,7 +67,7 @@ fn values_of_attributes_and_of_several_fields_are_counted() {
         assert_eq!((top.rows, top.distinct), (30, top.top.len()));
         top.top.iter().map(line).collect::<Vec<_>>()
     };
-    assert_eq!(count(&[unit.clone()]), ["- 10", "u1 10", "u2 10"]);
+    assert_eq!(count(std::slice::from_ref(&unit)), ["- 10", "u1 10", "u2 10"]);
     assert_eq!(count(&[LogField::Asset, unit]), ["host-0 - 10", "host-1 u1 10", "host-2 u2 10"]);
     let names = [LogField::Asset, LogField::App, LogField::Severity];
     assert_eq!((count(&names[..2]).len(), count(&names).len()), (15, 30));

@@ -1,6 +1,6 @@
 //! Starting: the catalogue from file names alone, whatever a crash has left.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -31,7 +31,7 @@ impl Lake {
         // so no name may count that a loss of power could still take away.
         io.sync_dir(dir).map_err(folder)?;
         let mut report = OpenReport::default();
-        let (mut files, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut files, mut unreadable, mut damaged) = (Vec::new(), Vec::new(), BTreeMap::new());
         for name in io.list(dir).map_err(folder)? {
             let path = dir.join(&name);
             if name.ends_with(TEMPORARY_SUFFIX) {
@@ -45,6 +45,8 @@ impl Lake {
                 report.foreign.push(name);
             } else if name.ends_with(DAMAGED_SUFFIX) {
                 tracing::warn!(file = name, "a damaged log file lies in the folder since an earlier run");
+                let bytes = io.open(&path).and_then(|file| file.size()).unwrap_or_default();
+                damaged.insert(name, bytes);
             }
         }
         files.sort_by_key(|file| (file.name.first, std::cmp::Reverse(file.name.last)));
@@ -54,7 +56,7 @@ impl Lake {
             io,
             dir: dir.to_owned(),
             options,
-            state: RwLock::new(State { files, ..State::default() }),
+            state: RwLock::new(State { files, damaged, ..State::default() }),
             upkeep: Mutex::new(Upkeep {
                 clock: RetentionClock::new(believed),
                 is_hold_kept: held.is_some(),

@@ -7,7 +7,7 @@ use wk_types::{Severity, UtcMs};
 
 use super::*;
 use crate::testing::{DAY, FailingIo, TestClock, files, fill, line, log, open, open_with, rows};
-use crate::{LogQuery, LogRow};
+use crate::{LogQuery, LogRow, SearchLimits};
 
 const MINUTE: DurationMs = DurationMs::from_mins(1);
 
@@ -233,6 +233,63 @@ fn a_flipped_bit_in_the_rows_is_found_when_they_are_read() {
 }
 
 #[test]
+fn damaged_files_lie_aside_in_bounded_number() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..40 {
+        fs::write(dir.path().join(format!("2026112{}T{number}.parquet.damaged", number / 10)), "bad").unwrap();
+    }
+    let (lake, _) = open(dir.path());
+    assert_eq!((lake.stats().damaged_files, lake.stats().damaged_bytes), (40, 120));
+    lake.maintain(DAY).unwrap();
+    let stats = lake.stats();
+    assert_eq!((stats.damaged_files, stats.damaged_deleted, files(dir.path()).len()), (32, 8, 32));
+    assert!(files(dir.path()).iter().all(|name| !name.starts_with("20261120T0")), "the oldest went");
+}
+
+#[test]
+fn a_day_gone_by_becomes_one_file_and_nothing_changes_for_the_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LakeOptions { buffer_rows_max: 40_000, ..TestClock::default().options() };
+    let (lake, _) = open_with(dir.path(), options);
+    for seq in 1..=130_u64 {
+        let first = (seq as i64 - 1) * 1_000;
+        let logs: Vec<_> = (first..first + 1_000).map(|number| line(number % 80_000)).collect();
+        lake.append(Seq(seq), DAY, &logs).unwrap();
+    }
+    lake.flush().unwrap();
+    let before = (numbers(&lake), lake.stats());
+    assert_eq!(before.1.files, 4);
+    let tomorrow = DAY + DurationMs::from_hours(24);
+    while lake.maintain(tomorrow).unwrap().files_merged > 0 {}
+    let after = (numbers(&lake), lake.stats());
+    assert_eq!((after.1.files, after.1.rows, after.1.cursor), (1, before.1.rows, before.1.cursor));
+    assert_eq!(after.0, before.0);
+    let (reopened, report) = open(dir.path());
+    assert_eq!((report.rows, report.problems.len(), numbers(&reopened)), (130_000, 0, before.0));
+    let counted =
+        reopened.top_values(&LogQuery::default(), &[crate::LogField::App], 9, &SearchLimits::default()).unwrap();
+    assert_eq!(counted.rows, 130_000);
+}
+
+#[test]
+fn files_of_the_first_format_are_joined_with_newer_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1");
+    for name in files(&fixtures) {
+        fs::copy(fixtures.join(&name), dir.path().join(&name)).unwrap();
+    }
+    let (lake, _) = open(dir.path());
+    for seq in 21..=60_u64 {
+        lake.append(Seq(seq), line(30).time, &(0..1_000).map(line).collect::<Vec<_>>()).unwrap();
+    }
+    lake.flush().unwrap();
+    let before = all(&lake).iter().map(|row| (row.time, row.message.clone())).collect::<Vec<_>>();
+    while lake.maintain(DAY + DurationMs::from_hours(24)).unwrap().files_merged > 0 {}
+    assert_eq!((lake.stats().files, lake.stats().rows), (1, 40_020));
+    assert_eq!(all(&lake).iter().map(|row| (row.time, row.message.clone())).collect::<Vec<_>>(), before);
+}
+
+#[test]
 fn a_newer_file_is_refused_kept_and_counted_in_the_cursor() {
     let dir = tempfile::tempdir().unwrap();
     let (lake, _) = open(dir.path());
@@ -375,6 +432,37 @@ fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
         if !io.has_failed() {
             done.unwrap();
             assert!(operations > 60, "the merge was reached");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_while_large_files_are_joined_loses_and_doubles_nothing() {
+    let large = tempfile::tempdir().unwrap();
+    let (lake, _) = open(large.path());
+    for seq in 1..=2 {
+        lake.append(Seq(seq), DAY, &(0..33_000).map(line).collect::<Vec<_>>()).unwrap();
+        lake.flush().unwrap();
+    }
+    drop(lake);
+    let tomorrow = DAY + DurationMs::from_hours(24);
+    for operations in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        files(large.path())
+            .iter()
+            .for_each(|name| assert!(fs::copy(large.path().join(name), dir.path().join(name)).unwrap() > 0));
+        let io = FailingIo::new(operations);
+        let (lake, _) = Lake::open(io.clone(), dir.path(), TestClock::default().options()).unwrap();
+        let done = lake.maintain(tomorrow);
+        drop(lake);
+        let (lake, report) = open(dir.path());
+        assert_eq!((report.rows, report.cursor, report.problems.len()), (66_000, Seq(2), 0), "{operations}");
+        let top = lake.top_values(&LogQuery::default(), &[crate::LogField::App], 9, &SearchLimits::default()).unwrap();
+        assert_eq!(top.rows, 66_000, "{operations}");
+        if !io.has_failed() {
+            assert_eq!((done.unwrap().files_merged, report.files), (2, 1));
+            assert!(operations > 6, "the merge was reached");
             break;
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use wk_store::io::{Io, read_all, write_whole};
 use wk_types::{Seq, UtcMs};
 
-use super::{Inner, Lake, Maintained, Upkeep, lock};
+use super::{DAMAGED_BYTES_MAX, DAMAGED_FILES_MAX, Inner, Lake, Maintained, Upkeep, lock};
 use crate::block::Block;
 use crate::error::LakeError;
 use crate::file::LogFile;
@@ -44,6 +44,7 @@ impl Lake {
         results.push(inner.merge_small(&mut upkeep, now).map(|files| done.files_merged = files));
         results.push(inner.expire(&mut upkeep, now, &mut done));
         results.push(inner.remove_leaving(&mut upkeep));
+        results.push(inner.remove_damaged());
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(done)
     }
@@ -211,6 +212,27 @@ impl Inner {
         kept.map_err(|source| LakeError::WriteFile { name: HELD_CLOCK_FILE.to_owned(), source })?;
         upkeep.is_hold_kept = !upkeep.is_hold_kept;
         Ok(())
+    }
+
+    /// Removes the oldest damaged files where there are too many; their loss was reported when they were found.
+    fn remove_damaged(&self) -> Result<(), LakeError> {
+        loop {
+            let oldest = {
+                let damaged = &self.read_state().damaged;
+                let is_within =
+                    damaged.len() <= DAMAGED_FILES_MAX && damaged.values().sum::<u64>() <= DAMAGED_BYTES_MAX;
+                damaged.keys().next().filter(|_| !is_within).cloned()
+            };
+            let Some(name) = oldest else { return Ok(()) };
+            match self.io.remove(&self.dir.join(&name)) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(LakeError::WriteFile { name, source });
+                }
+                _ => tracing::warn!(file = name, "deleted a damaged log file, since too many lie aside"),
+            }
+            self.write_state().damaged.remove(&name);
+            self.counters.damaged_deleted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Removes the files that no query reads any more.

@@ -7,7 +7,10 @@ use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 
+use wk_types::Resolution;
+
 use super::COPIED;
+use super::metrics::table_name;
 use crate::pattern::PATTERN_BYTES_MAX;
 use crate::snapshot::Deadline;
 
@@ -85,7 +88,8 @@ impl Guard {
     /// Tells what to refuse, if anything.
     fn judge_table(&self, table: &str, database: Option<&str>) -> Option<String> {
         let is_ours = self.note_table(table)
-            || ["logs"].iter().chain(&HELPER_TABLES).any(|name| name.eq_ignore_ascii_case(table));
+            || ["logs"].iter().chain(&HELPER_TABLES).any(|name| name.eq_ignore_ascii_case(table))
+            || Resolution::ALL.into_iter().any(|one| table_name(one).eq_ignore_ascii_case(table));
         (!is_ours || database.is_some_and(|name| name != "main")).then(|| format!("reading the table {table}"))
     }
 }

@@ -1,28 +1,37 @@
-//! Which conditions of a statement the log table answers itself, and how they reach it.
+//! Which conditions of a statement a table answers itself, and how they reach it.
 
 use rusqlite::types::ValueRef;
 use rusqlite::vtab::{DistinctMode, Filters, IndexConstraintOp, IndexInfo};
+use wk_types::UtcMs;
 
 use super::TIME_COLLATION;
-use crate::block::{Column, Columns};
 use crate::error::LakeError;
-use crate::pattern::Pattern;
-use crate::predicate::{Matcher, Predicate, Test};
 use crate::time_text::{self, Instant};
 use crate::top::Order;
 
-/// The bits of the columns in a plan's number.
-const COLUMN_BITS: i32 = 0xff;
-const NEWEST_FIRST: i32 = 1 << 8;
-const OLDEST_FIRST: i32 = 1 << 9;
+/// The bits of the used columns in a plan's number.
+pub(crate) const COLUMN_BITS: i32 = 0xffff;
+const NEWEST_FIRST: i32 = 1 << 16;
+const OLDEST_FIRST: i32 = 1 << 17;
 
 /// How much of the rows one condition is thought to leave.
 const SHARE_TIME: f64 = 0.25;
 const SHARE_NAME: f64 = 0.1;
 
-/// A condition that the log table answers itself, as a letter of the plan's text.
+/// A column on which a table takes conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Condition {
+pub(crate) enum Field {
+    Time,
+    Asset,
+    App,
+    Severity,
+    Message,
+    Metric,
+}
+
+/// A condition that a table answers itself, as a letter of the plan's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
     TimeIs,
     TimeAfter,
     TimeFrom,
@@ -31,13 +40,14 @@ enum Condition {
     Asset,
     App,
     Severity,
+    Metric,
     Like,
     Limit,
     Offset,
 }
 
 impl Condition {
-    const LETTERS: [(Self, char); 11] = [
+    const LETTERS: [(Self, char); 12] = [
         (Self::TimeIs, '='),
         (Self::TimeAfter, '>'),
         (Self::TimeFrom, 'g'),
@@ -46,31 +56,32 @@ impl Condition {
         (Self::Asset, 'a'),
         (Self::App, 'p'),
         (Self::Severity, 's'),
+        (Self::Metric, 'm'),
         (Self::Like, '%'),
         (Self::Limit, 'n'),
         (Self::Offset, 'o'),
     ];
 
-    fn of(column: i32, operator: &IndexConstraintOp) -> Option<Self> {
+    fn of(field: Option<Field>, operator: &IndexConstraintOp) -> Option<Self> {
         use IndexConstraintOp::{
             SQLITE_INDEX_CONSTRAINT_EQ as EQ, SQLITE_INDEX_CONSTRAINT_GE as GE, SQLITE_INDEX_CONSTRAINT_GT as GT,
             SQLITE_INDEX_CONSTRAINT_LE as LE, SQLITE_INDEX_CONSTRAINT_LIKE as LIKE,
             SQLITE_INDEX_CONSTRAINT_LIMIT as LIMIT, SQLITE_INDEX_CONSTRAINT_LT as LT,
             SQLITE_INDEX_CONSTRAINT_OFFSET as OFFSET,
         };
-        let column = usize::try_from(column).ok().and_then(|index| Column::ALL.get(index).copied());
-        Some(match (column, operator) {
+        Some(match (field, operator) {
             (_, LIMIT) => Self::Limit,
             (_, OFFSET) => Self::Offset,
-            (Some(Column::Time), EQ) => Self::TimeIs,
-            (Some(Column::Time), GT) => Self::TimeAfter,
-            (Some(Column::Time), GE) => Self::TimeFrom,
-            (Some(Column::Time), LT) => Self::TimeBefore,
-            (Some(Column::Time), LE) => Self::TimeTo,
-            (Some(Column::Asset), EQ) => Self::Asset,
-            (Some(Column::App), EQ) => Self::App,
-            (Some(Column::Severity), EQ) => Self::Severity,
-            (Some(Column::Message), LIKE) => Self::Like,
+            (Some(Field::Time), EQ) => Self::TimeIs,
+            (Some(Field::Time), GT) => Self::TimeAfter,
+            (Some(Field::Time), GE) => Self::TimeFrom,
+            (Some(Field::Time), LT) => Self::TimeBefore,
+            (Some(Field::Time), LE) => Self::TimeTo,
+            (Some(Field::Asset), EQ) => Self::Asset,
+            (Some(Field::App), EQ) => Self::App,
+            (Some(Field::Severity), EQ) => Self::Severity,
+            (Some(Field::Metric), EQ) => Self::Metric,
+            (Some(Field::Message), LIKE) => Self::Like,
             _ => return None,
         })
     }
@@ -79,7 +90,7 @@ impl Condition {
     const fn collation(self) -> Option<&'static str> {
         match self {
             Self::TimeIs | Self::TimeAfter | Self::TimeFrom | Self::TimeBefore | Self::TimeTo => Some(TIME_COLLATION),
-            Self::Asset | Self::App | Self::Severity => Some("BINARY"),
+            Self::Asset | Self::App | Self::Severity | Self::Metric => Some("BINARY"),
             // LIKE folds case by itself.
             Self::Like | Self::Limit | Self::Offset => None,
         }
@@ -107,13 +118,24 @@ impl Condition {
     }
 }
 
+/// What a table can do.
+pub(crate) struct Abilities {
+    /// The conditions it takes on its columns, the hidden ones included.
+    pub(crate) fields: &'static [Option<Field>],
+    /// Whether it can give its rows in the order of time.
+    pub(crate) is_sortable: bool,
+    /// How many rows it has.
+    pub(crate) rows: u64,
+}
+
 /// Chooses a plan: SQLite's answer to "which conditions do you take, and what will it cost?".
-pub(crate) fn choose(info: &mut IndexInfo, rows: u64) {
-    let order = order(info);
+pub(crate) fn choose(info: &mut IndexInfo, abilities: &Abilities) {
+    let order = if abilities.is_sortable { order(info) } else { 0 };
     let mut taken = Vec::new();
     let mut are_all_taken = true;
     for (index, constraint) in info.constraints().enumerate() {
-        let condition = Condition::of(constraint.column(), &constraint.operator());
+        let field = usize::try_from(constraint.column()).ok().and_then(|column| *abilities.fields.get(column)?);
+        let condition = Condition::of(field, &constraint.operator());
         let can_take = |condition: &Condition| {
             let collation = condition.collation();
             collation.is_none_or(|wanted| info.collation(index).is_ok_and(|name| name.eq_ignore_ascii_case(wanted)))
@@ -137,41 +159,46 @@ pub(crate) fn choose(info: &mut IndexInfo, rows: u64) {
         usage.set_omit(!condition.is_bound());
     }
     let share: f64 = taken.iter().map(|(_, condition)| condition.share()).product();
-    let estimate = (rows as f64 * share).max(1.0);
+    let estimate = (abilities.rows as f64 * share).max(1.0);
     info.set_estimated_rows(estimate as i64);
     info.set_estimated_cost(if is_ordered { estimate / 2.0 } else { estimate });
     info.set_order_by_consumed(is_ordered);
     info.set_idx_str(&letters);
-    info.set_idx_num(info.col_used() as i32 & (COLUMN_BITS >> 1) | if is_ordered { order } else { 0 });
+    info.set_idx_num(info.col_used() as i32 & COLUMN_BITS | if is_ordered { order } else { 0 });
 }
 
-/// The order that the log table can give, 0 where it is another one.
+/// The order that a table can give, 0 where it is another one.
 fn order(info: &IndexInfo) -> i32 {
     let mut terms = info.order_bys();
     match (terms.next(), terms.next()) {
-        (Some(term), None) if term.column() == Column::Time as i32 && info.distinct() == DistinctMode::Ordered => {
-            if term.is_order_by_desc() {
-                NEWEST_FIRST
-            } else {
-                OLDEST_FIRST
-            }
+        // In all tables the time comes first.
+        (Some(term), None) if term.column() == 0 && info.distinct() == DistinctMode::Ordered => {
+            if term.is_order_by_desc() { NEWEST_FIRST } else { OLDEST_FIRST }
         }
         _ => 0,
     }
 }
 
-/// What the log table is asked for.
+/// What a table is asked for.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) predicate: Predicate,
-    pub(crate) columns: Columns,
+pub(crate) struct Asked {
+    /// The earliest time wanted.
+    pub(crate) from: UtcMs,
+    /// The latest time wanted.
+    pub(crate) to: UtcMs,
+    /// Whether no row can meet the conditions.
+    pub(crate) is_nothing: bool,
+    /// What texts must be, or be like.
+    pub(crate) texts: Vec<(Condition, String)>,
+    /// The columns used, as bits.
+    pub(crate) used: i32,
     /// `None` where the order does not matter.
     pub(crate) order: Option<Order>,
     /// How many rows, where the order matters; `None` for all.
     pub(crate) limit: Option<usize>,
 }
 
-impl Request {
+impl Asked {
     /// Reads a plan and the values of its conditions.
     pub(crate) fn read(number: i32, letters: &str, values: &Filters<'_>) -> Result<Self, LakeError> {
         let order = match number & (NEWEST_FIRST | OLDEST_FIRST) {
@@ -179,72 +206,54 @@ impl Request {
             OLDEST_FIRST => Some(Order::OldestFirst),
             _ => None,
         };
-        let columns = Column::ALL.into_iter().filter(|column| number >> *column as i32 & 1 == 1).collect();
-        let mut request = Self { predicate: Predicate::default(), columns, order, limit: None };
+        let mut asked = Self {
+            from: UtcMs::MIN,
+            to: UtcMs::MAX,
+            is_nothing: false,
+            texts: Vec::new(),
+            used: number & COLUMN_BITS,
+            order,
+            limit: None,
+        };
         let (mut limit, mut offset) = (None, 0_usize);
         for (condition, value) in letters.chars().filter_map(Condition::from_letter).zip(values.iter()) {
             match (condition, value) {
                 // A negative LIMIT means all rows.
                 (Condition::Limit, ValueRef::Integer(number)) => limit = usize::try_from(number).ok(),
                 (Condition::Offset, ValueRef::Integer(number)) => offset = usize::try_from(number).unwrap_or(0),
-                (_, ValueRef::Null) => request.predicate.refuse_all(),
-                (condition, value) => request.demand(condition, value)?,
+                (_, ValueRef::Null) => asked.is_nothing = true,
+                (condition, value) => asked.demand(condition, value)?,
             }
         }
-        request.limit = limit.map(|limit| limit.saturating_add(offset));
-        Ok(request)
+        asked.limit = limit.map(|limit| limit.saturating_add(offset));
+        Ok(asked)
     }
 
     fn demand(&mut self, condition: Condition, value: ValueRef<'_>) -> Result<(), LakeError> {
-        let predicate = &mut self.predicate;
         match condition {
             Condition::TimeIs => {
                 let Instant { floor, ceil } = instant(value)?;
-                if floor != ceil {
-                    predicate.refuse_all();
-                }
-                (predicate.from, predicate.to) = (predicate.from.max(floor), predicate.to.min(floor));
+                self.is_nothing |= floor != ceil;
+                (self.from, self.to) = (self.from.max(floor), self.to.min(floor));
             }
-            Condition::TimeAfter => {
-                let floor = instant(value)?.floor.0;
-                match floor.checked_add(1) {
-                    Some(next) => predicate.from.0 = predicate.from.0.max(next),
-                    None => predicate.refuse_all(),
-                }
-            }
-            Condition::TimeFrom => predicate.from = predicate.from.max(instant(value)?.ceil),
-            Condition::TimeBefore => match instant(value)?.ceil.0.checked_sub(1) {
-                Some(previous) => predicate.to.0 = predicate.to.0.min(previous),
-                None => predicate.refuse_all(),
+            Condition::TimeAfter => match instant(value)?.floor.0.checked_add(1) {
+                Some(next) => self.from.0 = self.from.0.max(next),
+                None => self.is_nothing = true,
             },
-            Condition::TimeTo => predicate.to = predicate.to.min(instant(value)?.floor),
-            Condition::Asset | Condition::App | Condition::Severity | Condition::Like => {
-                self.demand_text(condition, value)?;
-            }
+            Condition::TimeFrom => self.from = self.from.max(instant(value)?.ceil),
+            Condition::TimeBefore => match instant(value)?.ceil.0.checked_sub(1) {
+                Some(previous) => self.to.0 = self.to.0.min(previous),
+                None => self.is_nothing = true,
+            },
+            Condition::TimeTo => self.to = self.to.min(instant(value)?.floor),
             Condition::Limit | Condition::Offset => {}
-        }
-        Ok(())
-    }
-
-    fn demand_text(&mut self, condition: Condition, value: ValueRef<'_>) -> Result<(), LakeError> {
-        let predicate = &mut self.predicate;
-        let text = match value {
-            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            ValueRef::Integer(number) => number.to_string(),
-            ValueRef::Real(number) => format!("{number:?}"),
-            // A blob equals no text, and neither does null.
-            ValueRef::Null | ValueRef::Blob(_) => {
-                predicate.refuse_all();
-                return Ok(());
-            }
-        };
-        match condition {
-            Condition::Like => {
-                predicate.demand_test(Test::new(Column::Message, Matcher::Pattern(Pattern::like(&text)?)));
-            }
-            Condition::Asset => predicate.demand_test(Test::new(Column::Asset, Matcher::Is(vec![text.into()]))),
-            Condition::App => predicate.demand_test(Test::new(Column::App, Matcher::Is(vec![text.into()]))),
-            _ => predicate.demand_test(Test::new(Column::Severity, Matcher::Is(vec![text.into()]))),
+            _ => match value {
+                ValueRef::Text(text) => self.texts.push((condition, String::from_utf8_lossy(text).into_owned())),
+                ValueRef::Integer(number) => self.texts.push((condition, number.to_string())),
+                ValueRef::Real(number) => self.texts.push((condition, format!("{number:?}"))),
+                // A blob equals no text, and neither does null.
+                ValueRef::Null | ValueRef::Blob(_) => self.is_nothing = true,
+            },
         }
         Ok(())
     }
@@ -260,7 +269,7 @@ fn instant(value: ValueRef<'_>) -> Result<Instant, LakeError> {
     };
     time_text::parse(&text).ok_or_else(|| {
         LakeError::query(format!(
-            "could not read {text:?} as a time to compare logs.time with; write 2026-11-24 02:14:00, \
+            "could not read {text:?} as a time to compare a column of times with; write 2026-11-24 02:14:00, \
              2026-11-24T02:14:00Z or datetime('now', '-1 hour')"
         ))
     })

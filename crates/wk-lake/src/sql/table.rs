@@ -4,18 +4,49 @@ use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use rusqlite::types::Null;
 use rusqlite::vtab::{
     Context, Filters, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor, sqlite3_vtab, sqlite3_vtab_cursor,
 };
 
-use super::plan::{self, Request};
+use super::counting::{ROWS_COLUMN, WHERE_SUFFIX};
+use super::plan::{self, Abilities, Asked, Condition, Field};
 use super::{LOG_COLUMNS, Session, declared};
 use crate::block::{Block, Column, Columns};
+use crate::counts::{Counted, count_names};
 use crate::error::LakeError;
+use crate::pattern::Pattern;
+use crate::predicate::{Matcher, Predicate, Test};
 use crate::snapshot::{Rowids, Scan};
 use crate::time_text;
 use crate::top::{Fetched, Place, Wanted};
+
+/// Columns that a user sees.
+const SEEN: usize = 7;
+/// Where the hidden column of numbers of rows stands.
+const ROWS: usize = SEEN;
+/// Where the hidden columns of the WHERE clause of a counting statement begin.
+const HIDDEN: usize = SEEN + 1;
+/// The conditions taken, on the columns as they are seen and on their hidden likes.
+const FIELDS: [Option<Field>; HIDDEN + SEEN] = {
+    let seen = [
+        Some(Field::Time),
+        Some(Field::Asset),
+        Some(Field::App),
+        Some(Field::Severity),
+        Some(Field::Message),
+        None,
+        None,
+    ];
+    let mut fields = [None; HIDDEN + SEEN];
+    let mut at = 0;
+    while at < SEEN {
+        (fields[at], fields[HIDDEN + at]) = (seen[at], seen[at]);
+        at += 1;
+    }
+    fields
+};
+/// Columns of which a counting statement may keep rows apart.
+const COUNTED: i32 = 1 << Column::Asset as i32 | 1 << Column::App as i32 | 1 << Column::Severity as i32;
 
 /// Rows sorted in one statement at most; a place takes some 50 bytes.
 const SORTED_ROWS_MAX: usize = 1_000_000;
@@ -39,11 +70,12 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
         db.config(VTabConfig::Innocuous)?;
         let session = aux.ok_or_else(|| rusqlite::Error::ModuleError("logs has no session".to_owned()))?;
         let table = Self { base: sqlite3_vtab::default(), session: Arc::clone(session) };
-        Ok((format!("CREATE TABLE x({})", declared(LOG_COLUMNS)), table))
+        Ok((format!("CREATE TABLE x({}, {})", declared(LOG_COLUMNS), hidden_columns()), table))
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<()> {
-        plan::choose(info, self.session.snapshot.rows());
+        let rows = self.session.snapshot.rows();
+        plan::choose(info, &Abilities { fields: &FIELDS, is_sortable: true, rows });
         Ok(())
     }
 
@@ -57,6 +89,44 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
             table: PhantomData,
         })
     }
+}
+
+/// The declaration of the columns that only rewritten statements name.
+fn hidden_columns() -> String {
+    let like = |name: &str| {
+        let declared = declared(name);
+        let (name, rest) = declared.split_once(' ').unwrap_or((&declared, ""));
+        format!("\"{name}{WHERE_SUFFIX}\" HIDDEN {rest}")
+    };
+    let columns: Vec<String> = LOG_COLUMNS.split(", ").map(like).collect();
+    format!("\"{ROWS_COLUMN}\" HIDDEN INTEGER, {}", columns.join(", "))
+}
+
+/// The rows asked for.
+fn predicate(asked: &Asked) -> Result<Predicate, LakeError> {
+    let mut predicate = Predicate::default();
+    (predicate.from, predicate.to) = (asked.from, asked.to);
+    if asked.is_nothing {
+        predicate.refuse_all();
+    }
+    for (condition, text) in &asked.texts {
+        let is = || Matcher::Is(vec![text.as_str().into()]);
+        let (column, matcher) = match condition {
+            Condition::Asset => (Column::Asset, is()),
+            Condition::App => (Column::App, is()),
+            Condition::Severity => (Column::Severity, is()),
+            Condition::Like => (Column::Message, Matcher::Pattern(Pattern::like(text)?)),
+            _ => continue,
+        };
+        predicate.demand_test(Test::new(column, matcher));
+    }
+    Ok(predicate)
+}
+
+/// The columns of these bits, whether seen or hidden.
+fn columns(used: i32) -> Columns {
+    let bits = used | used >> HIDDEN;
+    Column::ALL.into_iter().take(SEEN).filter(|column| bits >> *column as i32 & 1 == 1).collect()
 }
 
 /// Where a cursor's rows come from.
@@ -78,13 +148,20 @@ pub(crate) struct LogCursor<'vtab> {
 }
 
 impl LogCursor<'_> {
-    fn start(&mut self, request: Request) -> Result<(), LakeError> {
+    fn start(&mut self, asked: &Asked) -> Result<(), LakeError> {
         let snapshot = Arc::clone(&self.session.snapshot);
-        let Request { predicate, columns, order, limit } = request;
-        self.feed = match order {
+        let (predicate, columns) = (predicate(asked)?, columns(asked.used));
+        let seen = asked.used & ((1 << HIDDEN) - 1);
+        if seen >> ROWS & 1 == 1 && seen & !(COUNTED | 1 << ROWS) == 0 {
+            let columns: Vec<Column> = columns_of(seen).collect();
+            let scan = Scan::new(snapshot, predicate, columns.iter().copied().collect(), self.session.deadline.clone());
+            self.rows = Rows::Counted(count_names(scan, &columns)?, columns);
+            return Ok(());
+        }
+        self.feed = match asked.order {
             None => Feed::Scan(Box::new(Scan::new(snapshot, predicate, columns, self.session.deadline.clone()))),
             Some(order) => {
-                let limit = limit.unwrap_or(usize::MAX).min(SORTED_ROWS_MAX + 1);
+                let limit = asked.limit.unwrap_or(usize::MAX).min(SORTED_ROWS_MAX + 1);
                 let wanted = Wanted { predicate, order, after: None, limit };
                 let (places, _) = snapshot.top(wanted, &self.session.deadline)?;
                 if places.len() > SORTED_ROWS_MAX {
@@ -99,10 +176,13 @@ impl LogCursor<'_> {
     }
 
     fn refill(&mut self) -> Result<(), LakeError> {
+        self.session.check_budget()?;
         self.row = 0;
         self.rows = match &mut self.feed {
             Feed::Empty => Rows::default(),
-            Feed::Scan(scan) => scan.next_block()?.map_or_else(Rows::default, |(block, ids)| Rows::Block(block, ids)),
+            Feed::Scan(scan) => {
+                scan.next_block()?.map_or_else(Rows::default, |(block, ids)| Rows::Block(Box::new(block), ids))
+            }
             Feed::Sorted(places, columns) => loop {
                 self.session.deadline.check()?;
                 let next: Vec<Place> = places.by_ref().take(FETCHED_ROWS).collect();
@@ -118,8 +198,10 @@ impl LogCursor<'_> {
 
 /// Rows at hand.
 enum Rows {
-    Block(Block, Rowids),
+    Block(Box<Block>, Rowids),
     Fetched(Fetched),
+    /// One for all that are alike, and the columns in which rows may differ.
+    Counted(Vec<Counted>, Vec<Column>),
 }
 
 impl Default for Rows {
@@ -133,34 +215,42 @@ impl Rows {
         match self {
             Self::Block(block, _) => block.rows(),
             Self::Fetched(fetched) => fetched.rows.len(),
+            Self::Counted(counted, _) => counted.len(),
         }
     }
 
-    /// A row's block and its place there.
-    fn at(&self, row: usize) -> (&Block, usize) {
+    /// A row's block and its place there; `None` where a row stands for several.
+    fn at(&self, row: usize) -> Option<(&Block, usize)> {
         match self {
-            Self::Block(block, _) => (block, row),
+            Self::Block(block, _) => Some((block, row)),
             Self::Fetched(fetched) => {
                 let (_, block, row) = fetched.rows[row];
-                (&fetched.blocks[block], row)
+                Some((&fetched.blocks[block], row))
             }
+            Self::Counted(..) => None,
         }
     }
 
-    fn rowid(&self, row: usize) -> i64 {
+    fn rowid(&self, row: usize) -> Option<i64> {
         match self {
-            Self::Block(_, ids) => ids.of(row),
-            Self::Fetched(fetched) => fetched.rows.get(row).map_or(0, |(rowid, ..)| *rowid),
+            Self::Block(_, ids) => Some(ids.of(row)),
+            Self::Fetched(fetched) => fetched.rows.get(row).map(|(rowid, ..)| *rowid),
+            Self::Counted(..) => None,
         }
     }
+}
+
+fn columns_of(bits: i32) -> impl Iterator<Item = Column> {
+    Column::ALL.into_iter().take(SEEN).filter(move |column| bits >> *column as i32 & 1 == 1)
 }
 
 // SAFETY: the struct is `repr(C)` and its first field is SQLite's base struct, as the trait demands.
 #[allow(unsafe_code, reason = "rusqlite's trait is unsafe to implement; its demand on the layout is met above")]
 unsafe impl VTabCursor for LogCursor<'_> {
     fn filter(&mut self, number: c_int, letters: Option<&str>, values: &Filters<'_>) -> rusqlite::Result<()> {
-        let started =
-            Request::read(number, letters.unwrap_or_default(), values).and_then(|request| self.start(request));
+        self.row = 0;
+        let asked = Asked::read(number, letters.unwrap_or_default(), values);
+        let started = asked.and_then(|asked| self.start(&asked));
         started.map_err(|error| self.session.fail(error))
     }
 
@@ -177,16 +267,32 @@ unsafe impl VTabCursor for LogCursor<'_> {
     }
 
     fn column(&self, context: &mut Context, index: c_int) -> rusqlite::Result<()> {
-        let column = usize::try_from(index).ok().and_then(|index| Column::ALL.get(index).copied());
-        let (block, row) = self.rows.at(self.row);
-        match column {
-            Some(Column::Time) => context.set_result(&time_text::format(block.time(row))),
-            Some(column) => context.set_result(&block.text(column, row)),
-            None => context.set_result(&Null),
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Rows::Counted(counted, columns) = &self.rows {
+            let one = &counted[self.row];
+            if index == ROWS {
+                return context.set_result(&(one.rows as i64));
+            }
+            let place = columns.iter().position(|column| *column as usize == index);
+            let value = place.and_then(|place| one.values[place].as_deref());
+            return value.map_or_else(|| Err(self.session.refuse_counting()), |value| context.set_result(&value));
         }
+        let column = if index == ROWS { None } else { Column::ALL.get(index % HIDDEN).copied() };
+        let (Some((block, row)), Some(column)) = (self.rows.at(self.row), column) else {
+            return context.set_result(&1);
+        };
+        if column == Column::Time {
+            let mut text = [0; time_text::FORMATTED_MAX];
+            let text = time_text::format_into(block.time(row), &mut text);
+            self.session.spend(text.len());
+            return context.set_result(&text);
+        }
+        let text = block.text(column, row);
+        self.session.spend(text.map_or(0, str::len));
+        context.set_result(&text)
     }
 
     fn rowid(&self) -> rusqlite::Result<i64> {
-        Ok(self.rows.rowid(self.row))
+        self.rows.rowid(self.row).ok_or_else(|| self.session.refuse_counting())
     }
 }

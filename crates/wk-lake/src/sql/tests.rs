@@ -2,10 +2,46 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use serde_json::json;
-use wk_types::{ErrorKind, Seq, Severity, UtcMs};
+use wk_types::series::SourceError;
+use wk_types::{ErrorKind, Labels, Matcher, RollupRow, Rollups, Seq, Series, SeriesRollup, Severity, UtcMs};
 
 use super::*;
 use crate::testing::{DAY, fill, line, log, open};
+
+/// Two gauges of two assets and a counter, twelve steps each.
+struct MadeRollups;
+
+impl RollupSource for MadeRollups {
+    fn rollups(
+        &self,
+        matchers: &[Matcher],
+        from: UtcMs,
+        to: UtcMs,
+        resolution: Resolution,
+    ) -> Result<Rollups, SourceError> {
+        let made = [("load", "host-0"), ("load", "host-1"), ("bytes_total", "host-0")].map(|(name, asset)| {
+            let series = Arc::new(Series::new(Labels::metric(name, &[("instance", asset)]), asset.into()));
+            let steps = (0..12).map(|step| (step, DAY + DurationMs(step * resolution.step().0)));
+            let row = |(step, time): (i64, UtcMs)| RollupRow {
+                time,
+                avg: (name == "load").then_some(step as f64),
+                min: (name == "load").then_some(step as f64 - 0.5),
+                max: (name == "load").then_some(step as f64 + 0.5),
+                last: step as f64,
+                count: 20,
+                increase: (name != "load").then_some(100.0),
+            };
+            let rows: Vec<_> = steps.filter(|(_, time)| (from..=to).contains(time)).map(row).collect();
+            SeriesRollup { series, rows }
+        });
+        let is_wanted = |rollup: &SeriesRollup| {
+            !rollup.rows.is_empty()
+                && matchers.iter().all(|matcher| rollup.series.labels.get(&matcher.name) == Some(&*matcher.value))
+        };
+        let found: Vec<_> = made.into_iter().filter(is_wanted).map(Ok).collect();
+        Ok(Box::new(found.into_iter()))
+    }
+}
 
 struct Ship {
     dir: tempfile::TempDir,
@@ -26,8 +62,12 @@ impl Ship {
         Self { dir, lake, state }
     }
 
+    fn sources(&self) -> SqlSources<'_> {
+        SqlSources { state_db: &self.state, rollups: Some(Arc::new(MadeRollups)) }
+    }
+
     fn ask(&self, query: &str) -> Result<SqlAnswer, LakeError> {
-        self.lake.sql(&self.state, query, &SqlLimits::default())
+        self.lake.sql(&self.sources(), query, &SqlLimits::default())
     }
 
     fn rows(&self, query: &str) -> serde_json::Value {
@@ -254,7 +294,7 @@ fn every_sort_of_value_becomes_json() {
 #[test]
 fn answers_are_cut_at_the_bounds_of_rows_and_bytes() {
     let ship = Ship::new();
-    let ask = |limits: SqlLimits| ship.lake.sql(&ship.state, "SELECT message FROM logs", &limits).unwrap();
+    let ask = |limits: SqlLimits| ship.lake.sql(&ship.sources(), "SELECT message FROM logs", &limits).unwrap();
     let by_rows = ask(SqlLimits { rows_max: 7, ..SqlLimits::default() });
     assert_eq!((by_rows.rows.len(), by_rows.truncated), (7, true));
     let exact = ask(SqlLimits { rows_max: 100, ..SqlLimits::default() });
@@ -269,7 +309,7 @@ fn endless_queries_are_stopped() {
     let limits = SqlLimits { time_max: DurationMs(50), ..SqlLimits::default() };
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     for query in [endless, "SELECT count(*) FROM logs a, logs b, logs c, logs d"] {
-        let error = ship.lake.sql(&ship.state, query, &limits).unwrap_err();
+        let error = ship.lake.sql(&ship.sources(), query, &limits).unwrap_err();
         assert!(matches!(error, LakeError::TimeLimit { .. }), "{query}: {error:?}");
     }
     let error = ship.error("SELECT length(zeroblob(100000000))");
@@ -318,7 +358,7 @@ fn condition() -> impl Strategy<Value = String> {
 }
 
 fn time_text_of(second: i64) -> String {
-    time_text::format(DAY + DurationMs::from_secs(second))
+    time_text::format_into(DAY + DurationMs::from_secs(second), &mut [0; time_text::FORMATTED_MAX]).to_owned()
 }
 
 proptest! {
@@ -341,4 +381,76 @@ proptest! {
         let counted = ship.rows(&format!("SELECT count(*), max(time) FROM {plain} WHERE {filter}"));
         prop_assert_eq!(ship.rows(&format!("SELECT count(*), max(time) FROM logs WHERE {filter}")), counted);
     }
+}
+
+#[test]
+fn rollups_of_metrics_are_tables() {
+    let ship = Ship::new();
+    assert_eq!(ship.rows("SELECT count(*), sum(count) FROM metrics_5m"), json!([[36, 720]]));
+    assert_eq!(
+        ship.rows(
+            "SELECT asset, metric, labels, avg, min, max, last, count, increase FROM metrics_1h
+             WHERE metric = 'load' AND asset = 'host-1' AND time >= '2026-11-24T10:00:00Z'"
+        ),
+        json!([
+            ["host-1", "load", "{\"instance\":\"host-1\"}", 10.0, 9.5, 10.5, 10.0, 20, null],
+            ["host-1", "load", "{\"instance\":\"host-1\"}", 11.0, 10.5, 11.5, 11.0, 20, null]
+        ])
+    );
+    assert_eq!(
+        ship.rows("SELECT max(time), sum(increase) FROM metrics_5m WHERE increase > 0"),
+        json!([["2026-11-24 00:55:00.000", 1200.0]])
+    );
+    assert_eq!(ship.rows("SELECT count(*) FROM metrics_5m WHERE asset = 'host-0' AND asset = 'host-1'"), json!([[0]]));
+    assert_eq!(
+        ship.rows(
+            "SELECT a.id, count(*) FROM assets a JOIN metrics_5m m ON m.asset = a.id WHERE m.metric = 'load' GROUP BY 1"
+        ),
+        json!([["host-1", 12]])
+    );
+    let none = SqlSources { state_db: &ship.state, rollups: None };
+    let error = ship.lake.sql(&none, "SELECT * FROM metrics_1h", &SqlLimits::default()).unwrap_err();
+    assert!(error.to_string().contains("no rollups"), "{error}");
+}
+
+#[test]
+fn counting_statements_answer_as_any_other() {
+    let ship = Ship::new();
+    let counting = [
+        "SELECT count(*) FROM logs",
+        "SELECT app, severity, count(*) FROM logs GROUP BY app, severity",
+        "SELECT app, count(*) AS n FROM logs WHERE severity = 'major' GROUP BY app HAVING n > 1 ORDER BY n DESC, app",
+        "SELECT upper(asset), count(*) FROM logs WHERE time >= '2026-11-24 00:00:30' GROUP BY 1",
+        "SELECT count(*) FROM logs WHERE message LIKE '%took 7 ms%'",
+        "SELECT count(*) FROM logs WHERE length(message) > 20",
+        "SELECT count(*) FROM logs WHERE app = 'app-1' OR severity = 'minor'",
+        "SELECT count(*) FROM logs WHERE app IN ('app-1', 'app-2', 'nowhere')",
+        "SELECT substr(time, 1, 16), count(*) FROM logs GROUP BY 1",
+        "SELECT count(*) FROM logs WHERE time > '2027'",
+        "SELECT app, count(*) FROM logs WHERE time > '2027' GROUP BY app",
+        "SELECT max(app), min(severity), count(*) FROM logs",
+        "SELECT count(*) FROM logs l WHERE l.asset = 'host-1' AND NOT l.app = 'app-3'",
+        "SELECT asset, count(*) FROM logs GROUP BY asset LIMIT 1",
+    ];
+    for query in counting {
+        // A subquery is more than a plain count, so that this form is never counted natively.
+        let plain = query.replace("FROM logs", "FROM (SELECT * FROM logs)");
+        let mut answers = [ship.ask(query).unwrap(), ship.ask(&plain).unwrap()];
+        answers.iter_mut().for_each(|answer| answer.rows.sort_by_key(|row| format!("{row:?}")));
+        assert_eq!(answers[0].rows, answers[1].rows, "{query}");
+        assert_eq!(answers[0].columns, answers[1].columns, "{query}");
+    }
+}
+
+#[test]
+fn statements_that_keep_rows_have_a_bound() {
+    let ship = Ship::new();
+    let limits = SqlLimits { kept_bytes_max: 1_000, ..SqlLimits::default() };
+    let ask = |query: &str| ship.lake.sql(&ship.sources(), query, &limits);
+    // The bound is looked at once a block of rows.
+    let error =
+        ask("SELECT message, (SELECT count(DISTINCT l.message) FROM logs l) FROM logs ORDER BY message").unwrap_err();
+    assert!(matches!(error, LakeError::TooLarge { .. }), "{error}");
+    assert!(ask("SELECT message FROM logs").is_ok());
+    assert!(ask("SELECT app, count(*) FROM logs GROUP BY app").is_ok());
 }

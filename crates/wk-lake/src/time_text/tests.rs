@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn format(time: UtcMs) -> String {
+    format_into(time, &mut [0; FORMATTED_MAX]).to_owned()
+}
+
 #[test]
 fn users_forms_of_a_time_mean_the_same_instant() {
     let wanted: UtcMs = "2026-11-24T02:14:00Z".parse().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use wk_lake::{Condition, Lake, LakeOptions, LogField, LogQuery, SearchLimits, SqlLimits, TextTest};
+use wk_lake::{Condition, Lake, LakeOptions, LogField, LogQuery, SearchLimits, SqlLimits, SqlSources, TextTest};
 use wk_types::{AssetId, DurationMs, LogRecord, Seq, Severity, UtcMs};
 
 use crate::{cpu_seconds, open, peak_mib};
@@ -124,7 +124,9 @@ fn a_million_lines_are_searched() {
     let top = |fields: &[LogField]| lake.top_values(&query(), fields, 1_000, &limits).unwrap();
     timed("most frequent apps, all", || top(&[LogField::App]));
     timed("count by app and severity, all", || top(&[LogField::App, LogField::Severity]));
-    let sql = |text: &str| lake.sql(dir.path(), text, &SqlLimits::default()).unwrap();
+    let sql = |text: &str| {
+        lake.sql(&SqlSources { state_db: dir.path(), rollups: None }, text, &SqlLimits::default()).unwrap()
+    };
     for text in [
         "SELECT count(*) FROM logs",
         "SELECT app, severity, count(*) FROM logs GROUP BY 1, 2",

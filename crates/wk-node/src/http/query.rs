@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
-use wk_lake::{SqlAnswer, SqlLimits};
+use wk_lake::{SqlAnswer, SqlLimits, SqlSources};
 use wk_types::DurationMs;
 
 use crate::assist::NodeShip;
@@ -35,7 +35,11 @@ pub async fn sql(
     Form(SqlQuery { query }): Form<SqlQuery>,
 ) -> Result<Json<SqlAnswer>, Problem> {
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
-    blocking(&node, move |node| node.lake.sql(&node.state.path(), &query, &limits)).await.map(Json)
+    let ask = move |node: &Node| {
+        let sources = SqlSources { state_db: &node.state.path(), rollups: None };
+        node.lake.sql(&sources, &query, &limits)
+    };
+    blocking(&node, ask).await.map(Json)
 }
 
 /// A question in plain words.
