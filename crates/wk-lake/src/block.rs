@@ -1,15 +1,16 @@
-//! Columns of rows, as Arrow arrays: the one form in which rows are written, read and handed to SQL.
+//! Columns of rows, as Arrow arrays: the one form in which rows are buffered, written, read and handed to SQL.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int64Array, RecordBatch, StringArray, StringBuilder,
-    StringDictionaryBuilder, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use wk_types::{AssetId, Seq, Severity, UtcMs};
 
-use crate::row::Row;
+use crate::query::{Cursor, TailCursor};
+use crate::row::LogRow;
 
 /// A column of the log table, in the order of the files and of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +24,15 @@ pub(crate) enum Column {
     Attributes,
     /// The intake record; in files only.
     Seq,
+    /// The row's place in the record; in files only, since the second format.
+    Line,
 }
 
+/// How many columns there are.
+pub(crate) const COLUMNS: usize = 9;
+
 impl Column {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; COLUMNS] = [
         Self::Time,
         Self::Asset,
         Self::App,
@@ -35,6 +41,7 @@ impl Column {
         Self::Template,
         Self::Attributes,
         Self::Seq,
+        Self::Line,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -47,6 +54,7 @@ impl Column {
             Self::Template => "template",
             Self::Attributes => "attributes",
             Self::Seq => "seq",
+            Self::Line => "line",
         }
     }
 
@@ -59,24 +67,33 @@ impl Column {
             Self::Asset | Self::App | Self::Severity => Field::new(self.name(), names, false),
             Self::Message => Field::new(self.name(), DataType::Utf8, false),
             Self::Template | Self::Attributes => Field::new(self.name(), DataType::Utf8, true),
-            Self::Seq => Field::new(self.name(), DataType::Int64, false),
+            Self::Seq | Self::Line => Field::new(self.name(), DataType::Int64, false),
         }
     }
 }
 
 /// A set of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Columns(u8);
+pub(crate) struct Columns(u16);
 
 impl Columns {
-    pub(crate) const ALL: Self = Self(u8::MAX);
+    pub(crate) const ALL: Self = Self((1 << COLUMNS) - 1);
+    pub(crate) const NONE: Self = Self(0);
 
-    pub(crate) fn with(self, column: Column) -> Self {
-        Self(self.0 | 1 << column as u8)
+    pub(crate) const fn with(self, column: Column) -> Self {
+        Self(self.0 | 1 << column as u16)
+    }
+
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    pub(crate) const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
     }
 
     pub(crate) const fn has(self, column: Column) -> bool {
-        self.0 >> column as u8 & 1 == 1
+        self.0 >> column as u16 & 1 == 1
     }
 
     pub(crate) const fn is_empty(self) -> bool {
@@ -96,54 +113,81 @@ impl FromIterator<Column> for Columns {
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(Column::ALL.map(Column::field).to_vec())));
 
+/// The names of the severities, in the order of their numbers.
+static SEVERITY_NAMES: LazyLock<StringArray> =
+    LazyLock::new(|| StringArray::from(Severity::ALL.map(|one| one.as_str()).to_vec()));
+
 /// The Arrow schema of log files.
 pub(crate) fn schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
-/// Makes a batch of all columns.
-pub(crate) fn batch_of<'a>(rows: impl Iterator<Item = &'a Row>) -> RecordBatch {
-    let (mut times, mut seqs) = (Vec::new(), Vec::new());
-    let mut names: [StringDictionaryBuilder<Int32Type>; 3] = Default::default();
-    let (mut message, mut template, mut attributes) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-    for row in rows {
-        times.push(row.time.0);
-        seqs.push(row.seq.0 as i64);
-        names[0].append_value(row.asset.as_str());
-        names[1].append_value(&row.app);
-        names[2].append_value(row.severity.as_str());
-        message.append_value(&row.message);
-        template.append_option(row.template.as_deref());
-        attributes.append_option(row.attributes.as_deref());
-    }
-    let [mut asset, mut app, mut severity] = names;
-    let arrays: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")),
-        Arc::new(asset.finish()),
-        Arc::new(app.finish()),
-        Arc::new(severity.finish()),
-        Arc::new(message.finish()),
-        Arc::new(template.finish()),
-        Arc::new(attributes.finish()),
-        Arc::new(Int64Array::from(seqs)),
-    ];
-    RecordBatch::try_new(schema(), arrays).expect("all columns have one length and the schema's types")
-}
-
 /// One column's values.
 #[derive(Debug, Clone)]
-enum Values {
+pub(crate) enum Values {
     Numbers(Int64Array),
-    Names(DictionaryArray<Int32Type>, StringArray),
+    /// For each row a place in the names.
+    Names(Int32Array, StringArray),
     Texts(StringArray),
 }
 
-/// Some columns of some rows.
+impl Values {
+    pub(crate) fn severities(keys: Vec<i32>) -> Self {
+        Self::Names(Int32Array::from(keys), SEVERITY_NAMES.clone())
+    }
+
+    /// Reads a column of a file; `None` where it has an unexpected type, or an empty value where none may be.
+    fn read(column: Column, array: &ArrayRef) -> Option<Self> {
+        let values = match column {
+            Column::Time => Self::Numbers(array.as_primitive_opt::<TimestampMillisecondType>()?.reinterpret_cast()),
+            Column::Seq | Column::Line => Self::Numbers(array.as_primitive_opt::<Int64Type>()?.clone()),
+            Column::Asset | Column::App | Column::Severity => {
+                let names = array.as_dictionary_opt::<Int32Type>()?;
+                Self::Names(names.keys().clone(), names.values().as_string_opt::<i32>()?.clone())
+            }
+            Column::Message | Column::Template | Column::Attributes => {
+                return Some(Self::Texts(array.as_string_opt::<i32>()?.clone()));
+            }
+        };
+        (array.null_count() == 0).then_some(values)
+    }
+
+    /// The values as the files have them.
+    pub(crate) fn to_array(&self, column: Column) -> ArrayRef {
+        match self {
+            Self::Numbers(numbers) if column == Column::Time => {
+                let times = numbers.reinterpret_cast::<TimestampMillisecondType>();
+                Arc::new(times.with_timezone("UTC"))
+            }
+            Self::Numbers(numbers) => Arc::new(numbers.clone()),
+            Self::Names(keys, names) => Arc::new(
+                DictionaryArray::<Int32Type>::try_new(keys.clone(), Arc::new(names.clone()))
+                    .expect("every key is the place of a name"),
+            ),
+            Self::Texts(texts) => Arc::new(texts.clone()),
+        }
+    }
+
+    fn take(&self, positions: &UInt32Array) -> Self {
+        let proof = "positions lie within the rows";
+        match self {
+            Self::Numbers(numbers) => {
+                Self::Numbers(take(numbers, positions, None).expect(proof).as_primitive::<Int64Type>().clone())
+            }
+            Self::Names(keys, names) => {
+                let keys = take(keys, positions, None).expect(proof).as_primitive::<Int32Type>().clone();
+                Self::Names(keys, names.clone())
+            }
+            Self::Texts(texts) => Self::Texts(take(texts, positions, None).expect(proof).as_string::<i32>().clone()),
+        }
+    }
+}
+
+/// Some columns of some rows. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
     rows: usize,
-    columns: [Option<Values>; 8],
+    columns: [Option<Values>; COLUMNS],
 }
 
 impl Block {
@@ -157,35 +201,92 @@ impl Block {
         let mut block = Self::bare(batch.num_rows());
         for column in Column::ALL {
             if let Some(array) = batch.column_by_name(column.name()) {
-                block.columns[column as usize] = Some(values(column, array)?);
+                block.columns[column as usize] = Some(Values::read(column, array)?);
             }
         }
         Some(block)
     }
 
-    /// Makes a block of all columns.
-    pub(crate) fn from_rows<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
-        Self::from_batch(&batch_of(rows)).expect("a batch made here has the schema's types")
+    /// The block with a column, which has a value for each row.
+    pub(crate) fn with(mut self, column: Column, values: Values) -> Self {
+        self.columns[column as usize] = Some(values);
+        self
+    }
+
+    /// The block with the columns of another one of the same rows.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        for (mine, theirs) in self.columns.iter_mut().zip(other.columns) {
+            *mine = mine.take().or(theirs);
+        }
+        self
+    }
+
+    /// Only some of the columns.
+    pub(crate) fn only(mut self, columns: Columns) -> Self {
+        for column in Columns::ALL.without(columns).iter() {
+            self.columns[column as usize] = None;
+        }
+        self
+    }
+
+    /// Only the rows at these positions, which ascend.
+    pub(crate) fn take(&self, positions: &[u32]) -> Self {
+        if positions.len() == self.rows {
+            return self.clone();
+        }
+        let wanted = UInt32Array::from(positions.to_vec());
+        let columns = self.columns.each_ref().map(|values| values.as_ref().map(|values| values.take(&wanted)));
+        Self { rows: positions.len(), columns }
     }
 
     pub(crate) const fn rows(&self) -> usize {
         self.rows
     }
 
+    pub(crate) fn columns(&self) -> Columns {
+        Column::ALL.into_iter().filter(|column| self.columns[*column as usize].is_some()).collect()
+    }
+
     /// A column's text; `None` for null, for numbers and where the column was not read.
     pub(crate) fn text(&self, column: Column, row: usize) -> Option<&str> {
         match self.columns[column as usize].as_ref()? {
             Values::Numbers(_) => None,
-            Values::Names(keys, names) => keys.key(row).map(|key| names.value(key)),
+            Values::Names(keys, names) => Some(names.value(keys.value(row) as usize)),
             Values::Texts(texts) => texts.is_valid(row).then(|| texts.value(row)),
         }
     }
 
-    fn number(&self, column: Column, row: usize) -> i64 {
+    /// A column of numbers; `None` where it was not read.
+    pub(crate) fn numbers(&self, column: Column) -> Option<&[i64]> {
         match &self.columns[column as usize] {
-            Some(Values::Numbers(numbers)) => numbers.value(row),
-            _ => 0,
+            Some(Values::Numbers(numbers)) => Some(numbers.values()),
+            _ => None,
         }
+    }
+
+    /// A column of names: for each row a place in the names, and the names; `None` where it was not read.
+    pub(crate) fn names(&self, column: Column) -> Option<(&[i32], &StringArray)> {
+        match &self.columns[column as usize] {
+            Some(Values::Names(keys, names)) => Some((keys.values(), names)),
+            _ => None,
+        }
+    }
+
+    /// A column of texts; `None` where it was not read.
+    pub(crate) fn texts(&self, column: Column) -> Option<&StringArray> {
+        match &self.columns[column as usize] {
+            Some(Values::Texts(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
+    fn number(&self, column: Column, row: usize) -> i64 {
+        self.numbers(column).map_or(0, |numbers| numbers[row])
+    }
+
+    /// The rows' times; `None` where they were not read.
+    pub(crate) fn times(&self) -> Option<&[i64]> {
+        self.numbers(Column::Time)
     }
 
     /// The row's time; 0 where it was not read.
@@ -193,66 +294,62 @@ impl Block {
         UtcMs(self.number(Column::Time, row))
     }
 
-    /// The row's intake record; 0 where it was not read.
-    pub(crate) fn seq(&self, row: usize) -> Seq {
-        Seq(self.number(Column::Seq, row) as u64)
+    /// Where the row arrived; 0 where that was not read.
+    pub(crate) fn arrival(&self, row: usize) -> TailCursor {
+        let line = u32::try_from(self.number(Column::Line, row)).unwrap_or(u32::MAX);
+        TailCursor { seq: Seq(self.number(Column::Seq, row) as u64), line }
     }
 
-    /// The row's severity; info where it was not read or is unknown.
-    pub(crate) fn severity(&self, row: usize) -> Severity {
-        self.text(Column::Severity, row).and_then(|name| name.parse().ok()).unwrap_or_default()
+    /// The row's place in the order of time.
+    pub(crate) fn cursor(&self, row: usize) -> Cursor {
+        Cursor { time: self.time(row), arrival: self.arrival(row) }
     }
 
-    /// The whole row; what was not read is empty.
-    pub(crate) fn row(&self, row: usize) -> Row {
+    /// For each name of the severities' column its severity; an unknown one is taken for info.
+    pub(crate) fn severity_keys(&self) -> Option<(&[i32], Vec<Severity>)> {
+        let (keys, names) = self.names(Column::Severity)?;
+        let severities = names.iter().map(|name| name.and_then(|name| name.parse().ok()).unwrap_or_default());
+        Some((keys, severities.collect()))
+    }
+
+    /// The whole row; what was not read is empty, and so are attributes that are no map of texts.
+    pub(crate) fn row(&self, row: usize) -> LogRow {
         let text = |column| self.text(column, row);
-        Row {
-            seq: self.seq(row),
+        let TailCursor { seq, line } = self.arrival(row);
+        let attributes = text(Column::Attributes).and_then(|json| serde_json::from_str(json).ok());
+        LogRow {
+            seq,
+            line,
             time: self.time(row),
             asset: AssetId::from(text(Column::Asset).unwrap_or_default()),
             app: text(Column::App).unwrap_or_default().into(),
-            severity: self.severity(row),
+            severity: text(Column::Severity).and_then(|name| name.parse().ok()).unwrap_or_default(),
             message: text(Column::Message).unwrap_or_default().into(),
             template: text(Column::Template).map(Into::into),
-            attributes: text(Column::Attributes).map(Into::into),
+            attributes: attributes.unwrap_or_default(),
         }
     }
 
     /// For each distinct value of a name column, whether it is wanted; `None` where the column was not read.
     pub(crate) fn wanted_names(&self, column: Column, is_wanted: impl Fn(&str) -> bool) -> Option<WantedNames<'_>> {
-        match &self.columns[column as usize] {
-            Some(Values::Names(keys, names)) => {
-                let wanted = names.iter().map(|name| name.is_some_and(&is_wanted)).collect();
-                Some(WantedNames { keys, wanted })
-            }
-            _ => None,
-        }
+        let (keys, names) = self.names(column)?;
+        Some(WantedNames { keys, wanted: names.iter().map(|name| name.is_some_and(&is_wanted)).collect() })
     }
 }
 
 /// Which rows hold a wanted name.
 pub(crate) struct WantedNames<'a> {
-    keys: &'a DictionaryArray<Int32Type>,
+    keys: &'a [i32],
     wanted: Vec<bool>,
 }
 
 impl WantedNames<'_> {
     pub(crate) fn has(&self, row: usize) -> bool {
-        self.keys.key(row).is_some_and(|key| self.wanted[key])
+        self.wanted[self.keys[row] as usize]
     }
-}
 
-fn values(column: Column, array: &ArrayRef) -> Option<Values> {
-    Some(match column {
-        Column::Time => {
-            let times = array.as_primitive_opt::<TimestampMillisecondType>()?;
-            Values::Numbers(times.reinterpret_cast())
-        }
-        Column::Seq => Values::Numbers(array.as_primitive_opt::<Int64Type>()?.clone()),
-        Column::Asset | Column::App | Column::Severity => {
-            let keys = array.as_dictionary_opt::<Int32Type>()?;
-            Values::Names(keys.clone(), keys.values().as_string_opt::<i32>()?.clone())
-        }
-        Column::Message | Column::Template | Column::Attributes => Values::Texts(array.as_string_opt::<i32>()?.clone()),
-    })
+    /// Tells whether all rows do.
+    pub(crate) fn is_all(&self) -> bool {
+        self.wanted.iter().all(|wanted| *wanted)
+    }
 }

@@ -4,17 +4,27 @@ use std::sync::Arc;
 
 use wk_types::{LogRecord, Seq, UtcMs};
 
-use crate::row::Row;
+use crate::chunk::{Chunk, ChunkBuilder};
+use crate::query::TailCursor;
+
+/// Rows in a chunk; the last, open one is copied by every look at the buffer.
+const CHUNK_ROWS: usize = 2_048;
 
 /// Rows not yet in a file, in the order they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffer {
-    pub(crate) rows: Vec<Arc<Row>>,
-    pub(crate) bytes: usize,
-    /// When each record that brought rows was received, with the number of rows it brought.
-    received: Vec<(UtcMs, usize)>,
+    chunks: Vec<Arc<Chunk>>,
+    open: ChunkBuilder,
+    /// Rows and bytes of the closed chunks.
+    closed: (usize, usize),
     /// The latest record taken, with or without logs.
     pub(crate) seen: Seq,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), open: ChunkBuilder::new(CHUNK_ROWS), closed: (0, 0), seen: Seq::default() }
+    }
 }
 
 impl Buffer {
@@ -24,41 +34,58 @@ impl Buffer {
             return false;
         }
         self.seen = seq;
-        if !logs.is_empty() {
-            self.received.push((received, logs.len()));
-        }
-        for log in logs {
-            let row = Row::new(seq, log);
-            self.bytes += row.bytes();
-            self.rows.push(Arc::new(row));
+        for (line, log) in (0..).zip(logs) {
+            self.open.push(TailCursor { seq, line }, received, log);
+            if self.open.rows() >= CHUNK_ROWS {
+                self.close_chunk();
+            }
         }
         true
     }
 
-    /// When the oldest buffered row was received.
-    pub(crate) fn oldest(&self) -> Option<UtcMs> {
-        self.received.first().map(|(received, _)| *received)
+    fn close_chunk(&mut self) {
+        let open = std::mem::replace(&mut self.open, ChunkBuilder::new(CHUNK_ROWS));
+        if let Some(chunk) = open.finish() {
+            self.closed = (self.closed.0 + chunk.block.rows(), self.closed.1 + chunk.bytes);
+            self.chunks.push(Arc::new(chunk));
+        }
     }
 
-    /// When the newest buffered row was received.
-    pub(crate) fn newest(&self) -> Option<UtcMs> {
-        self.received.last().map(|(received, _)| *received)
+    pub(crate) fn rows(&self) -> usize {
+        self.closed.0 + self.open.rows()
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.closed.1 + self.open.bytes()
+    }
+
+    /// When the oldest buffered row was received.
+    pub(crate) fn oldest(&self) -> Option<UtcMs> {
+        self.chunks.first().map(|chunk| chunk.received.0).or_else(|| self.open.oldest())
     }
 
     /// Every record up to this one has no row in the buffer.
     pub(crate) fn clear_upto(&self) -> Seq {
-        self.rows.first().map_or(self.seen, |row| Seq(row.seq.0.saturating_sub(1)))
+        let first = self.chunks.first().map(|chunk| chunk.first.seq).or_else(|| self.open.first());
+        first.map_or(self.seen, |seq| Seq(seq.0.saturating_sub(1)))
     }
 
-    /// Forgets the first `count` rows, which are whole records.
+    /// All rows, or only those in chunks that end behind a place.
+    pub(crate) fn look(&self, after: TailCursor) -> Vec<Arc<Chunk>> {
+        let start = self.chunks.partition_point(|chunk| chunk.last <= after);
+        self.chunks[start..].iter().cloned().chain(self.open.chunk().map(Arc::new)).collect()
+    }
+
+    /// All rows, for writing them to a file; they stay until they are forgotten.
+    pub(crate) fn close(&mut self) -> Vec<Arc<Chunk>> {
+        self.close_chunk();
+        self.chunks.clone()
+    }
+
+    /// Forgets the first chunks.
     pub(crate) fn forget(&mut self, count: usize) {
-        let bytes: usize = self.rows.drain(..count).map(|row| row.bytes()).sum();
-        self.bytes -= bytes;
-        let mut left = count;
-        self.received.retain(|(_, rows)| {
-            let is_gone = left >= *rows;
-            left -= if is_gone { *rows } else { 0 };
-            !is_gone
-        });
+        for chunk in self.chunks.drain(..count) {
+            self.closed = (self.closed.0 - chunk.block.rows(), self.closed.1 - chunk.bytes);
+        }
     }
 }

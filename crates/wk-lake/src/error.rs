@@ -34,6 +34,9 @@ pub enum LakeError {
         /// What the system said.
         source: io::Error,
     },
+    /// A log file cannot be written to its end.
+    #[error("could not write a log file")]
+    Write(#[source] io::Error),
     /// Rows cannot be encoded.
     #[error("could not encode log rows as Parquet")]
     Encode(#[source] ParquetError),
@@ -71,6 +74,9 @@ pub enum LakeError {
         /// The limit.
         limit: DurationMs,
     },
+    /// A query was called off.
+    #[error("the query was cancelled")]
+    Cancelled,
     /// A query needs more memory than it may have.
     #[error("{what}")]
     TooLarge {
@@ -97,8 +103,10 @@ impl LakeError {
         match self {
             Self::Folder { .. }
             | Self::WriteFile { .. }
+            | Self::Write(_)
             | Self::ReadFile { .. }
             | Self::TimeLimit { .. }
+            | Self::Cancelled
             | Self::State { .. }
             | Self::Sqlite(_) => ErrorKind::Unavailable,
             Self::Encode(_) => ErrorKind::Bug,

@@ -18,8 +18,10 @@ use crate::buffer::Buffer;
 use crate::error::LakeError;
 use crate::file::{Footer, LogFile};
 use crate::name::FileName;
+use crate::query::TailCursor;
 use crate::retention::RetentionClock;
 use crate::snapshot::Snapshot;
+use crate::write::GROUP_ROWS_MAX;
 
 /// Footers kept in memory; one takes some 10 to 100 KiB.
 const FOOTERS_MAX: usize = 256;
@@ -52,7 +54,7 @@ impl Default for LakeOptions {
         let start = Instant::now();
         Self {
             vessel: None,
-            buffer_rows_max: 50_000,
+            buffer_rows_max: GROUP_ROWS_MAX,
             buffer_bytes_max: 32 << 20,
             flush_after: DurationMs::from_mins(5),
             age_max: DurationMs::from_hours(30 * 24),
@@ -262,8 +264,8 @@ impl Lake {
             files: state.files.len(),
             rows: state.files.iter().map(|file| file.name.rows).sum(),
             bytes: state.files.iter().map(|file| file.bytes).sum(),
-            buffered_rows: state.buffer.rows.len(),
-            buffered_bytes: state.buffer.bytes,
+            buffered_rows: state.buffer.rows(),
+            buffered_bytes: state.buffer.bytes(),
             appended: counters.appended.load(Ordering::Relaxed),
             duplicate: counters.duplicate.load(Ordering::Relaxed),
             flushes: counters.flushes.load(Ordering::Relaxed),
@@ -274,9 +276,31 @@ impl Lake {
         }
     }
 
+    /// The place behind the newest row, cheap to ask.
+    #[must_use]
+    pub fn newest(&self) -> TailCursor {
+        TailCursor::after(self.0.read_state().buffer.seen)
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot_and_end().0
+    }
+
+    /// All rows, and the place behind the newest one.
+    pub(crate) fn snapshot_and_end(&self) -> (Snapshot, TailCursor) {
         let state = self.0.read_state();
-        Snapshot { lake: Arc::clone(&self.0), files: state.files.clone(), buffered: state.buffer.rows.clone() }
+        let buffered = state.buffer.look(TailCursor::default());
+        let snapshot = Snapshot { lake: Arc::clone(&self.0), files: state.files.clone(), buffered };
+        (snapshot, TailCursor::after(state.buffer.seen))
+    }
+
+    /// All rows that arrived after a place and perhaps some before, and the place behind the newest one.
+    pub(crate) fn snapshot_after(&self, after: TailCursor) -> (Snapshot, TailCursor) {
+        let state = self.0.read_state();
+        let files = state.files.iter().filter(|file| file.name.last >= after.seq).cloned().collect();
+        let buffered = state.buffer.look(after);
+        let snapshot = Snapshot { lake: Arc::clone(&self.0), files, buffered };
+        (snapshot, TailCursor::after(state.buffer.seen))
     }
 }
 
@@ -328,7 +352,7 @@ impl Inner {
 
     fn is_buffer_full(&self) -> bool {
         let state = self.read_state();
-        state.buffer.rows.len() >= self.options.buffer_rows_max || state.buffer.bytes >= self.options.buffer_bytes_max
+        state.buffer.rows() >= self.options.buffer_rows_max || state.buffer.bytes() >= self.options.buffer_bytes_max
     }
 
     fn read_state(&self) -> RwLockReadGuard<'_, State> {

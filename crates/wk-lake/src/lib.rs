@@ -4,8 +4,11 @@
 //! Parquet files whose names are their catalogue: which records a file holds, which times, how many rows, and the
 //! checksum of its footer. So the cursor and the pruning by time need no other index, and a start reads no data.
 
+mod attributes;
 mod block;
 mod buffer;
+mod chunk;
+mod counts;
 mod error;
 mod file;
 mod lake;
@@ -13,23 +16,30 @@ mod merge;
 mod name;
 mod pattern;
 mod predicate;
+mod query;
+mod regular;
 mod retention;
 mod row;
 mod search;
 mod snapshot;
+mod sorted;
 mod sql;
 mod time_text;
+mod top;
 mod trigrams;
 mod write;
 
 pub use error::LakeError;
 pub use lake::{Appended, FileProblem, Lake, LakeOptions, LakeStats, Maintained, OpenReport};
+pub use query::{
+    Bin, Cancel, Condition, Cursor, Histogram, LogField, LogQuery, Page, ParseError, Scanned, SearchLimits, Tail,
+    TailCursor, TextTest, TopValues, ValueCount,
+};
 pub use row::LogRow;
-pub use search::{Bin, LogField, LogQuery};
 pub use sql::{SqlAnswer, SqlLimits};
 
 /// The format number of the files this version writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 #[cfg(test)]
 mod testing;

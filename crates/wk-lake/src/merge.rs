@@ -1,31 +1,33 @@
-//! Merging small files of a day into larger ones.
+//! Merging files of a day: small ones are rewritten as one row group, larger ones are put one after the other as they
+//! are, so that a row is encoded a few times at most and a day can become one file within bounded memory.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
-use wk_store::io::{Io, ReadFile};
+use wk_store::io::Io;
 
 use crate::block::{Block, Columns};
 use crate::error::LakeError;
 use crate::file::{Footer, GroupReader, LogFile};
-use crate::row::Row;
-use crate::write::{Encoded, Encoder};
+use crate::sorted::Sorted;
+use crate::write::{Encoder, GROUP_ROWS_MAX};
 
 /// This many neighbours of like size are merged.
 const RUN_MIN: usize = 8;
-/// So many files are open at once at most, each with one row group in memory.
-const RUN_MAX: usize = 10;
-/// Files grow to this many rows, so that a query that needs one row of a file does not pay for a day.
-const ROWS_MAX: u64 = 1 << 19;
-/// Files grow to this many bytes; a merged file is built in memory.
-const BYTES_MAX: u64 = 16 << 20;
+/// Files are merged at once at most.
+const RUN_MAX: usize = 64;
+/// Rows of files that are rewritten together, one row group.
+const REWRITTEN_ROWS_MAX: u64 = GROUP_ROWS_MAX as u64;
+/// Bytes of files that are rewritten together, all of which are decoded at once.
+const REWRITTEN_BYTES_MAX: u64 = 4 << 20;
+/// Files grow to this many rows, so that a footer has a bound.
+const ROWS_MAX: u64 = 1 << 23;
+/// Files grow to this many bytes.
+const BYTES_MAX: u64 = 512 << 20;
 /// Rows from which a file is of the next tier; those of the last are full.
-const TIERS: [u64; 4] = [1 << 9, 1 << 12, 1 << 15, 1 << 18];
-/// Rows decoded at once from each file.
-const BATCH_ROWS: usize = 1_024;
+const TIERS: [u64; 6] = [1 << 9, 1 << 12, SMALL, 1 << 18, 1 << 21, ROWS_MAX];
+/// Files of fewer rows are rewritten.
+const SMALL: u64 = 1 << 15;
 
 /// What merging looks at in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,24 +55,38 @@ impl Mergeable {
     }
 }
 
+/// Which neighbours to merge, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Merge {
+    /// Their rows are sorted together and encoded anew.
+    Rewrite(Range<usize>),
+    /// Their row groups are copied one after the other.
+    Join(Range<usize>),
+}
+
 /// Chooses neighbours to merge, `None` where all is well. Files come in the order of their records.
 ///
 /// Small ones first, so that a row is rewritten once a tier; what is left of a day gone by is merged regardless.
-pub(crate) fn choose(files: &[Mergeable], today: i64) -> Option<Range<usize>> {
+pub(crate) fn choose(files: &[Mergeable], today: i64) -> Option<Merge> {
     for tier in 0..TIERS.len() {
         for run in runs(files, |file| file.tier() <= tier) {
-            let window = window(files, &run);
-            if run.len() >= RUN_MIN && window.len() >= 2 {
-                return Some(window);
+            let merge = if TIERS[tier] <= SMALL { rewritten(files, &run) } else { joined(files, &run) };
+            if run.len() >= RUN_MIN && merge.files().len() >= 2 {
+                return Some(merge);
             }
         }
     }
-    let leftovers = runs(files, |file| file.day < today && file.tier() < TIERS.len());
-    leftovers.into_iter().find_map(|run| {
-        let windows = run.clone().map(|start| window(files, &(start..run.end)));
-        windows.into_iter().find(|window| window.len() >= 2)
-    })
+    let leftovers = |is_wanted: &dyn Fn(&Mergeable) -> bool, window: Window| {
+        let runs = runs(files, |file| file.day < today && is_wanted(file));
+        runs.into_iter().find_map(|run| {
+            let merges = run.clone().map(|start| window(files, &(start..run.end)));
+            merges.into_iter().find(|merge| merge.files().len() >= 2)
+        })
+    };
+    leftovers(&|file| file.rows < SMALL, rewritten).or_else(|| leftovers(&|file| file.rows < ROWS_MAX, joined))
 }
+
+type Window = fn(&[Mergeable], &Range<usize>) -> Merge;
 
 /// The longest runs of neighbours that all have some property.
 fn runs(files: &[Mergeable], has: impl Fn(&Mergeable) -> bool) -> Vec<Range<usize>> {
@@ -84,116 +100,61 @@ fn runs(files: &[Mergeable], has: impl Fn(&Mergeable) -> bool) -> Vec<Range<usiz
     runs
 }
 
+fn rewritten(files: &[Mergeable], run: &Range<usize>) -> Merge {
+    Merge::Rewrite(window(files, run, (REWRITTEN_ROWS_MAX, REWRITTEN_BYTES_MAX)))
+}
+
+fn joined(files: &[Mergeable], run: &Range<usize>) -> Merge {
+    Merge::Join(window(files, run, (ROWS_MAX, BYTES_MAX)))
+}
+
 /// As much of a run's start as makes one file.
-fn window(files: &[Mergeable], run: &Range<usize>) -> Range<usize> {
+fn window(files: &[Mergeable], run: &Range<usize>, (rows_max, bytes_max): (u64, u64)) -> Range<usize> {
     let (mut rows, mut bytes) = (0_u64, 0_u64);
     let fits = |file: &&Mergeable| {
         rows = rows.saturating_add(file.rows);
         bytes = bytes.saturating_add(file.bytes);
-        rows <= ROWS_MAX && bytes <= BYTES_MAX
+        rows <= rows_max && bytes <= bytes_max
     };
     let length = files[run.clone()].iter().take(RUN_MAX).take_while(fits).count();
     run.start..run.start + length
 }
 
-/// Merges files into one; `None` where none of them has a row.
-///
-/// # Errors
-/// The file that cannot be read, with why.
-pub(crate) fn merge(
-    io: &dyn Io,
-    files: &[Arc<LogFile>],
-    vessel: Option<&str>,
-) -> Result<Option<Encoded>, (Option<Arc<LogFile>>, LakeError)> {
-    let mut encoder = Encoder::new(vessel).map_err(|error| (None, error))?;
-    let mut inputs = Vec::new();
-    let mut heads = BinaryHeap::new();
-    for (position, file) in files.iter().enumerate() {
-        let fault = |error| (Some(Arc::clone(file)), error);
-        let mut input = Input::open(io, file).map_err(fault)?;
-        if let Some(row) = input.next().map_err(fault)? {
-            heads.push(Reverse(Head { row, input: position }));
-        }
-        inputs.push(input);
-    }
-    while let Some(Reverse(Head { row, input })) = heads.pop() {
-        encoder.push(Arc::new(row)).map_err(|error| (None, error))?;
-        let fault = |error| (Some(Arc::clone(&files[input])), error);
-        if let Some(row) = inputs[input].next().map_err(fault)? {
-            heads.push(Reverse(Head { row, input }));
+impl Merge {
+    /// Which files.
+    pub(crate) fn files(&self) -> Range<usize> {
+        match self {
+            Self::Rewrite(files) | Self::Join(files) => files.clone(),
         }
     }
-    encoder.finish().map_err(|error| (None, error))
-}
 
-struct Head {
-    row: Row,
-    input: usize,
-}
-
-impl Ord for Head {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.row.order(&other.row).then(self.input.cmp(&other.input))
-    }
-}
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head {}
-
-/// A file being read from its first row to its last.
-struct Input {
-    file: Arc<LogFile>,
-    footer: Footer,
-    reader: Box<dyn ReadFile>,
-    group: usize,
-    batches: Option<ParquetRecordBatchReader>,
-    block: Block,
-    row: usize,
-}
-
-impl Input {
-    fn open(io: &dyn Io, file: &Arc<LogFile>) -> Result<Self, LakeError> {
-        let footer = Footer::load(io, file)?;
-        let reader = file.open(io)?;
-        Ok(Self { file: Arc::clone(file), footer, reader, group: 0, batches: None, block: Block::bare(0), row: 0 })
-    }
-
-    fn next(&mut self) -> Result<Option<Row>, LakeError> {
-        while self.row >= self.block.rows() {
-            let Some(block) = self.next_block()? else { return Ok(None) };
-            (self.block, self.row) = (block, 0);
-        }
-        self.row += 1;
-        Ok(Some(self.block.row(self.row - 1)))
-    }
-
-    fn next_block(&mut self) -> Result<Option<Block>, LakeError> {
-        let damaged = |what: String| LakeError::damaged(&self.file.name.to_string(), what);
-        loop {
-            if let Some(batch) = self.batches.as_mut().and_then(Iterator::next) {
-                let batch = batch.map_err(|error| damaged(error.to_string()))?;
-                let block = Block::from_batch(&batch);
-                return block.map(Some).ok_or_else(|| damaged("a column has an unexpected type".to_owned()));
+    /// Writes the merged file; `fault` is the file that is to blame for an error, where one is.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub(crate) fn write(
+        &self,
+        io: &dyn Io,
+        files: &[Arc<LogFile>],
+        encoder: &mut Encoder,
+        fault: &mut Option<Arc<LogFile>>,
+    ) -> Result<(), LakeError> {
+        let mut blocks = Vec::new();
+        for file in files {
+            *fault = Some(Arc::clone(file));
+            let footer = Footer::load(io, file)?;
+            let reader = file.open(io)?;
+            for group in 0..footer.groups().len() {
+                let group = GroupReader { file, footer: &footer, reader: &*reader, group };
+                match self {
+                    Self::Rewrite(_) => blocks.push(group.block(Columns::ALL, None)?),
+                    Self::Join(_) if footer.is_present_format() => encoder.copy_group(&group)?,
+                    Self::Join(_) => encoder.write(&Sorted::new(&[group.block(Columns::ALL, None)?]))?,
+                }
             }
-            if self.group >= self.footer.groups().len() {
-                return Ok(None);
-            }
-            let (file, footer, reader) = (&*self.file, &self.footer, &*self.reader);
-            let group = GroupReader { file, footer, reader, group: self.group };
-            self.batches = Some(group.batches(Columns::ALL, None, BATCH_ROWS)?);
-            self.group += 1;
         }
+        *fault = None;
+        if blocks.is_empty() { Ok(()) } else { encoder.write(&Sorted::new(&blocks as &[Block])) }
     }
 }
 

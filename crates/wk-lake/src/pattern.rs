@@ -68,7 +68,7 @@ impl Pattern {
     }
 }
 
-fn check_length(text: &str) -> Result<(), LakeError> {
+pub(crate) fn check_length(text: &str) -> Result<(), LakeError> {
     if text.len() > PATTERN_BYTES_MAX {
         return Err(LakeError::query(format!("the text searched for is longer than {PATTERN_BYTES_MAX} bytes")));
     }

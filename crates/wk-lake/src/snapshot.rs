@@ -7,35 +7,32 @@ use wk_store::io::ReadFile;
 use wk_types::DurationMs;
 
 use crate::block::{Block, Columns};
+use crate::chunk::Chunk;
 use crate::error::LakeError;
 use crate::file::{Footer, GroupReader, LogFile};
 use crate::lake::Inner;
 use crate::predicate::Predicate;
-use crate::row::Row;
-
-/// Buffered rows handed on at once.
-const BUFFER_BLOCK_ROWS: usize = 8_192;
+use crate::query::{Cancel, Scanned};
 
 /// Until when a query may run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Deadline {
     at: Option<Instant>,
     limit: DurationMs,
+    cancel: Cancel,
 }
 
 impl Deadline {
-    pub(crate) const NONE: Self = Self { at: None, limit: DurationMs(0) };
-
-    pub(crate) fn after(limit: DurationMs) -> Self {
-        Self { at: Instant::now().checked_add(limit.to_std()), limit }
+    pub(crate) fn after(limit: DurationMs, cancel: &Cancel) -> Self {
+        Self { at: Instant::now().checked_add(limit.to_std()), limit, cancel: cancel.clone() }
     }
 
     pub(crate) fn has_passed(&self) -> bool {
-        self.at.is_some_and(|at| Instant::now() >= at)
+        self.cancel.is_cancelled() || self.at.is_some_and(|at| Instant::now() >= at)
     }
 
-    pub(crate) const fn error(&self) -> LakeError {
-        LakeError::TimeLimit { limit: self.limit }
+    pub(crate) fn error(&self) -> LakeError {
+        if self.cancel.is_cancelled() { LakeError::Cancelled } else { LakeError::TimeLimit { limit: self.limit } }
     }
 
     pub(crate) fn check(&self) -> Result<(), LakeError> {
@@ -48,7 +45,7 @@ impl Deadline {
 pub(crate) struct Snapshot {
     pub(crate) lake: Arc<Inner>,
     pub(crate) files: Vec<Arc<LogFile>>,
-    pub(crate) buffered: Vec<Arc<Row>>,
+    pub(crate) buffered: Vec<Arc<Chunk>>,
 }
 
 /// A file open for reading.
@@ -89,7 +86,8 @@ impl Snapshot {
 
     /// How many rows there are, wanted or not.
     pub(crate) fn rows(&self) -> u64 {
-        self.files.iter().map(|file| file.name.rows).sum::<u64>() + self.buffered.len() as u64
+        let buffered: usize = self.buffered.iter().map(|chunk| chunk.block.rows()).sum();
+        self.files.iter().map(|file| file.name.rows).sum::<u64>() + buffered as u64
     }
 }
 
@@ -99,22 +97,24 @@ pub(crate) struct Scan {
     predicate: Predicate,
     columns: Columns,
     deadline: Deadline,
-    buffer_position: usize,
+    chunk: usize,
     file: usize,
     opened: Option<Opened>,
     group: usize,
+    pub(crate) scanned: Scanned,
 }
 
 impl Scan {
     pub(crate) fn new(snapshot: Arc<Snapshot>, predicate: Predicate, columns: Columns, deadline: Deadline) -> Self {
-        Self { snapshot, predicate, columns, deadline, buffer_position: 0, file: 0, opened: None, group: 0 }
+        let scanned = Scanned::default();
+        Self { snapshot, predicate, columns, deadline, chunk: 0, file: 0, opened: None, group: 0, scanned }
     }
 
     /// The next block with its rows' numbers, never an empty one; `None` at the end.
     pub(crate) fn next_block(&mut self) -> Result<Option<(Block, Rowids)>, LakeError> {
-        while self.buffer_position < self.snapshot.buffered.len() {
+        while self.chunk < self.snapshot.buffered.len() {
             self.deadline.check()?;
-            let (block, rowids) = self.buffer_block();
+            let (block, rowids) = self.chunk_block();
             if block.rows() > 0 {
                 return Ok(Some((block, rowids)));
             }
@@ -130,17 +130,16 @@ impl Scan {
         Ok(None)
     }
 
-    fn buffer_block(&mut self) -> (Block, Rowids) {
-        let start = self.buffer_position;
-        let end = (start + BUFFER_BLOCK_ROWS).min(self.snapshot.buffered.len());
-        self.buffer_position = end;
-        let rows = &self.snapshot.buffered[start..end];
-        let mut scratch = String::new();
-        let positions: Vec<u32> = (0..rows.len() as u32)
-            .filter(|position| self.predicate.matches_row(&rows[*position as usize], &mut scratch))
-            .collect();
-        let block = Block::from_rows(positions.iter().map(|position| &*rows[*position as usize]));
-        (block, Rowids::At(rowid_base(0, 0) + start as i64, positions))
+    fn chunk_block(&mut self) -> (Block, Rowids) {
+        let chunk = &self.snapshot.buffered[self.chunk];
+        let base = rowid_base(0, self.chunk);
+        self.chunk += 1;
+        self.scanned.rows += chunk.block.rows() as u64;
+        if !self.predicate.may_match_group(&chunk.summary) {
+            return Default::default();
+        }
+        let positions = self.predicate.wanted(&chunk.block);
+        (chunk.block.clone().only(self.columns).take(&positions), Rowids(base, positions))
     }
 
     /// Reads the next row group, or steps to the next file.
@@ -148,6 +147,7 @@ impl Scan {
         let file = Arc::clone(&self.snapshot.files[self.file]);
         if self.opened.is_none() && self.predicate.may_match_file(&file.name) {
             self.opened = self.snapshot.open(&file)?;
+            self.scanned.files += 1;
         }
         let has_group = self.opened.as_ref().is_some_and(|opened| self.group < opened.footer.groups().len());
         let Some(opened) = self.opened.as_ref().filter(|_| has_group) else {
@@ -158,48 +158,20 @@ impl Scan {
         let reader = opened.group(&file, self.group);
         let base = rowid_base(self.file + 1, self.group);
         self.group += 1;
-        let block = read_wanted(&reader, &self.predicate, self.columns);
-        let block = self.snapshot.tolerate(&file, block)?;
-        Ok(block.map(|(block, positions)| (block, Rowids::At(base, positions))))
+        let read = reader.wanted(&self.predicate, self.columns, &mut self.scanned);
+        let read = self.snapshot.tolerate(&file, read)?;
+        Ok(read.map(|(positions, block)| (block, Rowids(base, positions))))
     }
 }
 
-/// Reads the wanted rows of a group, and their positions.
-fn read_wanted(
-    reader: &GroupReader<'_>,
-    predicate: &Predicate,
-    columns: Columns,
-) -> Result<(Block, Vec<u32>), LakeError> {
-    if !reader.may_match(predicate)? {
-        return Ok(Default::default());
-    }
-    let positions = reader.positions(predicate)?;
-    let block = if positions.is_empty() { Block::bare(0) } else { reader.block(columns, Some(&positions))? };
-    Ok((block, positions))
-}
-
-/// The numbers of rows, by which SQLite knows a row again that it meets twice.
-#[derive(Debug)]
-pub(crate) enum Rowids {
-    /// A base and the rows' positions from there.
-    At(i64, Vec<u32>),
-    /// Each row's own.
-    Each(Vec<i64>),
-}
-
-impl Default for Rowids {
-    fn default() -> Self {
-        Self::Each(Vec::new())
-    }
-}
+/// The numbers of rows, by which SQLite knows a row again that it meets twice: a base, and the rows' positions from there.
+#[derive(Debug, Default)]
+pub(crate) struct Rowids(i64, Vec<u32>);
 
 impl Rowids {
     /// The number of the row at a place in its block.
     pub(crate) fn of(&self, row: usize) -> i64 {
-        match self {
-            Self::At(base, positions) => base + positions.get(row).copied().map_or(0, i64::from),
-            Self::Each(numbers) => numbers.get(row).copied().unwrap_or_default(),
-        }
+        self.0 + self.1.get(row).copied().map_or(0, i64::from)
     }
 }
 

@@ -23,6 +23,7 @@ use self::guard::{Guard, restrict};
 use self::table::LogTable;
 use crate::error::LakeError;
 use crate::lake::Lake;
+use crate::query::Cancel;
 use crate::snapshot::{Deadline, Snapshot};
 use crate::time_text;
 
@@ -34,7 +35,7 @@ const BUSY_MAX: DurationMs = DurationMs::from_secs(2);
 const STEPS_PER_LOOK: i32 = 10_000;
 
 /// What a query may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SqlLimits {
     /// Rows answered at most.
     pub rows_max: usize,
@@ -42,11 +43,13 @@ pub struct SqlLimits {
     pub bytes_max: usize,
     /// Time taken at most.
     pub time_max: DurationMs,
+    /// Stops it from another thread.
+    pub cancel: Cancel,
 }
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self { rows_max: 10_000, bytes_max: 16 << 20, time_max: DurationMs::from_secs(10) }
+        Self { rows_max: 10_000, bytes_max: 16 << 20, time_max: DurationMs::from_secs(10), cancel: Cancel::default() }
     }
 }
 
@@ -145,10 +148,14 @@ impl Lake {
     /// # Errors
     /// What SQLite says of the statement, anything but a SELECT on these tables, or a bound that is passed.
     pub fn sql(&self, state_db: &Path, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
-        let deadline = Deadline::after(limits.time_max);
-        let session = Arc::new(Session { snapshot: Arc::new(self.snapshot()), deadline, failure: Mutex::new(None) });
+        let deadline = Deadline::after(limits.time_max, &limits.cancel);
+        let session = Arc::new(Session {
+            snapshot: Arc::new(self.snapshot()),
+            deadline: deadline.clone(),
+            failure: Mutex::new(None),
+        });
         let connection = connect(&session).map_err(LakeError::Sqlite)?;
-        let guard = restrict(&connection, deadline, STEPS_PER_LOOK);
+        let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
         let explain = |error| session.explain(&error, &guard);
         drop(prepare(&connection, query, &explain)?);
         let tables = guard.tables();
@@ -156,7 +163,7 @@ impl Lake {
         for table in COPIED.iter().filter(|table| tables.contains(table.name)) {
             copy(state_db, &connection, table, &deadline)?;
         }
-        let guard = restrict(&connection, deadline, STEPS_PER_LOOK);
+        let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
         let explain = |error| session.explain(&error, &guard);
         let mut statement = prepare(&connection, query, &explain)?;
         run(&mut statement, limits, &explain)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use wk_store::io::{Io, ReadFile, SystemIo, WriteFile};
 use wk_types::{AssetId, DurationMs, LogRecord, Seq, Severity, UtcMs};
 
-use crate::{Lake, LakeOptions, OpenReport};
+use crate::{Lake, LakeOptions, LogQuery, LogRow, OpenReport, SearchLimits};
 
 /// File operations of which one, counted from 0, fails together with all that change something after it, as when the
 /// power goes; what was done before stays.
@@ -157,4 +157,9 @@ pub(crate) fn files(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// A page's rows.
+pub(crate) fn rows(lake: &Lake, query: &LogQuery) -> Vec<LogRow> {
+    lake.search(query, &SearchLimits::default()).unwrap().rows
 }

@@ -2,43 +2,40 @@ use std::collections::HashSet;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Schema, TimestampMillisecondType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
 use wk_store::io::SystemIo;
-use wk_types::{Seq, Severity};
+use wk_types::{LogRecord, Seq, Severity};
 
 use super::*;
-use crate::LogQuery;
 use crate::block::schema;
-use crate::row::Row;
-use crate::testing::{DAY, files, fill, line, log, open};
-use crate::write::{Encoder, GROUP_ROWS_MAX};
+use crate::chunk::ChunkBuilder;
+use crate::sorted::Sorted;
+use crate::testing::{DAY, files, fill, line, log, open, rows};
+use crate::write::{Encoder, Written};
+use crate::{Condition, LogField, LogQuery, TailCursor, TextTest};
 
-fn encoded(rows: impl Iterator<Item = Row>) -> crate::write::Encoded {
-    let mut rows: Vec<Row> = rows.collect();
-    rows.sort_by(Row::order);
-    let mut encoder = Encoder::new(Some("vessel-1")).unwrap();
-    rows.into_iter().for_each(|row| encoder.push(Arc::new(row)).unwrap());
-    encoder.finish().unwrap().unwrap()
-}
-
-fn stored(dir: &std::path::Path, encoded: &crate::write::Encoded) -> LogFile {
-    let crate::write::Encoded { bytes, from, to, rows, check } = encoded;
-    let name =
-        FileName { received: DAY, first: Seq(1), last: Seq(9), from: *from, to: *to, rows: *rows, check: *check };
-    let path = dir.join(name.to_string());
-    std::fs::write(&path, bytes).unwrap();
-    LogFile { name, path, bytes: bytes.len() as u64 }
+/// A file of a record of these logs.
+fn stored(dir: &std::path::Path, logs: impl Iterator<Item = LogRecord>) -> LogFile {
+    let mut chunk = ChunkBuilder::new(0);
+    (0..).zip(logs).for_each(|(line, log)| chunk.push(TailCursor { seq: Seq(1), line }, DAY, &log));
+    let path = dir.join("new");
+    let mut encoder = Encoder::new(SystemIo.create(&path).unwrap(), Some("vessel-1")).unwrap();
+    encoder.write(&Sorted::new(&[chunk.finish().unwrap().block])).unwrap();
+    let Written { from, to, rows, bytes, check } = encoder.finish().unwrap().unwrap();
+    let name = FileName { received: DAY, first: Seq(1), last: Seq(9), from, to, rows, check };
+    LogFile { name, path, bytes }
 }
 
 #[test]
 fn any_parquet_reader_can_read_the_files() {
-    let encoded = encoded((0..1_000).map(|number| Row::new(Seq(1), &line(number))));
-    let bytes = Bytes::from(encoded.bytes);
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = Bytes::from(std::fs::read(stored(dir.path(), (0..1_000).map(line)).path).unwrap());
     let plain = SerializedFileReader::new(bytes.clone()).unwrap();
     let pairs = plain.metadata().file_metadata().key_value_metadata().unwrap();
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key).unwrap().value.clone().unwrap();
-    assert_eq!((value("watchkeeper.format"), value("watchkeeper.vessel")), ("1".to_owned(), "vessel-1".to_owned()));
+    assert_eq!((value("watchkeeper.format"), value("watchkeeper.vessel")), ("2".to_owned(), "vessel-1".to_owned()));
     assert_eq!(plain.get_row_iter(None).unwrap().count(), 1_000);
     let batches: Vec<_> = ParquetRecordBatchReader::try_new(bytes, 4_096).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(batches[0].schema().fields(), schema().fields());
@@ -48,7 +45,7 @@ fn any_parquet_reader_can_read_the_files() {
 
 #[test]
 fn the_columns_are_the_documented_ones() {
-    let names: Vec<&str> = vec!["time", "asset", "app", "severity", "message", "template", "attributes", "seq"];
+    let names: Vec<&str> = vec!["time", "asset", "app", "severity", "message", "template", "attributes", "seq", "line"];
     let schema: Arc<Schema> = schema();
     assert_eq!(schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), names);
     assert!(matches!(schema.field(0).data_type(), DataType::Timestamp(_, Some(zone)) if &**zone == "UTC"));
@@ -58,7 +55,7 @@ fn the_columns_are_the_documented_ones() {
 fn large_files_have_row_groups_of_bounded_size_with_their_times_and_severities() {
     let dir = tempfile::tempdir().unwrap();
     let rows = GROUP_ROWS_MAX as i64 * 2 + 10;
-    let file = stored(dir.path(), &encoded((0..rows).map(|number| Row::new(Seq(1), &line(number)))));
+    let file = stored(dir.path(), (0..rows).map(line));
     let footer = Footer::load(&SystemIo, &file).unwrap();
     let sizes: Vec<usize> = footer.groups().iter().map(|group| group.rows).collect();
     assert_eq!(sizes, [GROUP_ROWS_MAX, GROUP_ROWS_MAX, 10]);
@@ -71,7 +68,7 @@ fn large_files_have_row_groups_of_bounded_size_with_their_times_and_severities()
 #[test]
 fn groups_without_the_asset_or_the_text_are_not_read() {
     let dir = tempfile::tempdir().unwrap();
-    let file = stored(dir.path(), &encoded((0..500).map(|number| Row::new(Seq(1), &line(number)))));
+    let file = stored(dir.path(), (0..500).map(line));
     let footer = Footer::load(&SystemIo, &file).unwrap();
     let reader = file.open(&SystemIo).unwrap();
     let group = GroupReader { file: &file, footer: &footer, reader: &*reader, group: 0 };
@@ -80,11 +77,17 @@ fn groups_without_the_asset_or_the_text_are_not_read() {
         change(&mut predicate);
         group.may_match(&predicate).unwrap()
     };
-    assert!(wants(&|predicate| predicate.demand_asset("host-1")));
-    assert!(!wants(&|predicate| predicate.demand_asset("host-9")));
-    assert!(!wants(&|predicate| predicate.demand_app("cron")));
-    assert!(wants(&|predicate| predicate.patterns.push(crate::pattern::Pattern::contains("REQUEST 12").unwrap())));
-    assert!(!wants(&|predicate| predicate.patterns.push(crate::pattern::Pattern::contains("segfault").unwrap())));
+    let wants_that = |condition: Condition| wants(&|predicate| predicate.demand(&condition).unwrap());
+    assert!(wants_that(Condition::is(LogField::Asset, "host-1")));
+    assert!(!wants_that(Condition::is(LogField::Asset, "host-9")));
+    assert!(wants_that(Condition::is(LogField::Asset, "host-9").negated()));
+    assert!(!wants_that(Condition::is(LogField::App, "cron")));
+    assert!(wants_that(Condition::contains("REQUEST 12")));
+    assert!(!wants_that(Condition::contains("segfault")));
+    let matches = |text: &str| Condition::new(LogField::Message, TextTest::Matches(text.to_owned()));
+    assert!(wants_that(matches("request [0-9]+ took")));
+    assert!(!wants_that(matches("request [a-z]+ failed")));
+    assert!(wants_that(matches("request [a-z]+ failed").negated()));
     assert!(!wants(&|predicate| predicate.from = DAY + wk_types::DurationMs::from_hours(1)));
 }
 
@@ -97,7 +100,12 @@ fn a_file_of_the_first_format_is_still_read() {
     }
     let (lake, report) = open(dir.path());
     assert_eq!((report.files, report.rows, report.problems.len()), (1, 20, 0));
-    let found = lake.search(&LogQuery { newest_first: false, ..LogQuery::default() }).unwrap();
+    let query = LogQuery { newest_first: false, limit: 7, ..LogQuery::default() };
+    let mut found = rows(&lake, &query);
+    while let Some(last) = found.last().filter(|_| found.len() < 20) {
+        found.extend(rows(&lake, &LogQuery { after: Some(last.cursor()), ..query.clone() }));
+    }
+    assert_eq!(found.len(), 20);
     for (number, row) in found.iter().enumerate() {
         let written = line(number as i64);
         assert_eq!((row.time, &row.asset, &row.app), (written.time, &written.asset, &written.app));
@@ -121,23 +129,25 @@ proptest! {
     #[test]
     fn damage_is_never_taken_for_data(place: prop::sample::Index, bit in 0..8_u32, cut in proptest::option::of(any::<prop::sample::Index>())) {
         let dir = tempfile::tempdir().unwrap();
-        let rows = || (0..40).map(|number| Row::new(Seq(1), &log(line(number).time, "a", "b", Severity::Minor, "text")));
-        let mut encoded = encoded(rows());
-        let place = place.index(encoded.bytes.len());
-        encoded.bytes[place] ^= 1 << bit;
+        let logs = || (0..40).map(|number| log(line(number).time, "a", "b", Severity::Minor, "text"));
+        let file = stored(dir.path(), logs());
+        let whole = std::fs::read(&file.path).unwrap();
+        let mut bytes = whole.clone();
+        let place = place.index(bytes.len());
+        bytes[place] ^= 1 << bit;
         if let Some(cut) = cut {
-            let length = cut.index(encoded.bytes.len());
-            encoded.bytes.truncate(length);
+            let length = cut.index(bytes.len());
+            bytes.truncate(length);
         }
-        let file = stored(dir.path(), &encoded);
+        std::fs::write(&file.path, bytes).unwrap();
         let read = Footer::load(&SystemIo, &file).and_then(|footer| {
             let reader = file.open(&SystemIo)?;
             GroupReader { file: &file, footer: &footer, reader: &*reader, group: 0 }.block(Columns::ALL, None)
         });
         match read {
             Ok(block) => {
-                let found: Vec<Row> = (0..block.rows()).map(|row| block.row(row)).collect();
-                prop_assert_eq!(found, rows().collect::<Vec<_>>());
+                let found = (0..block.rows()).map(|row| block.row(row));
+                prop_assert!(found.map(|row| (row.time, row.message)).eq(logs().map(|log| (log.time, log.message))));
             }
             Err(error) => prop_assert!(matches!(error, LakeError::Damaged { .. }), "{}", error),
         }

@@ -6,13 +6,13 @@ use std::path::Path;
 use wk_types::{Severity, UtcMs};
 
 use super::*;
-use crate::testing::{DAY, FailingIo, TestClock, files, fill, line, log, open, open_with};
+use crate::testing::{DAY, FailingIo, TestClock, files, fill, line, log, open, open_with, rows};
 use crate::{LogQuery, LogRow};
 
 const MINUTE: DurationMs = DurationMs::from_mins(1);
 
 fn all(lake: &Lake) -> Vec<LogRow> {
-    lake.search(&LogQuery { limit: 10_000, newest_first: false, ..LogQuery::default() }).unwrap()
+    rows(lake, &LogQuery { limit: 10_000, newest_first: false, ..LogQuery::default() })
 }
 
 fn numbers(lake: &Lake) -> Vec<u64> {
@@ -252,7 +252,7 @@ fn make_newer(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let key = crate::write::KEY_FORMAT.as_bytes();
     let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len();
-    let value = at + bytes[at..].iter().position(|byte| *byte == b'1').unwrap();
+    let value = at + bytes[at..].iter().position(|byte| byte.is_ascii_digit()).unwrap();
     bytes[value] = b'9';
     let old: FileName = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let check = xxhash_rust::xxh3::xxh3_64(crate::write::footer_of(&bytes).unwrap());

@@ -10,17 +10,20 @@ use wk_store::io::{Io, read_all, write_whole};
 use wk_types::{Seq, UtcMs};
 
 use super::{Inner, Lake, Maintained, Upkeep, lock};
+use crate::block::Block;
 use crate::error::LakeError;
 use crate::file::LogFile;
-use crate::merge::{Mergeable, choose, merge};
+use crate::merge::{Merge, Mergeable, choose};
 use crate::name::FileName;
 use crate::retention::{Aged, expired};
-use crate::row::Row;
-use crate::write::{Encoded, Encoder};
+use crate::sorted::Sorted;
+use crate::write::{Encoder, Written};
 
 /// Merges in one round of upkeep, so that a round has a bound.
 const MERGES_MAX: usize = 4;
 const DAY_MS: i64 = 86_400_000;
+/// The name of a file that is being written; a start removes it.
+const UNFINISHED_FILE: &str = "unfinished.tmp";
 /// Where a time believed is kept while the clock is not.
 const HELD_CLOCK_FILE: &str = "clock.held";
 const HELD_CLOCK_BYTES_MAX: u64 = 1_024;
@@ -75,33 +78,43 @@ impl Inner {
 
     /// Writes the buffer to a file; the caller holds the upkeep lock.
     fn flush(&self) -> Result<u64, LakeError> {
-        let (rows, received, first, last) = {
-            let state = self.read_state();
-            let Some(received) = state.buffer.newest() else { return Ok(0) };
-            (state.buffer.rows.clone(), received, state.stored.next(), state.buffer.seen)
+        let (chunks, first, last) = {
+            let mut state = self.write_state();
+            (state.buffer.close(), state.stored.next(), state.buffer.seen)
         };
-        let count = rows.len();
-        let vessel = self.options.vessel.as_ref().map(|vessel| vessel.as_str());
-        let Some(encoded) = encode(rows, vessel)? else { return Ok(0) };
-        let file = self.store(encoded, received, first, last)?;
+        let Some(received) = chunks.last().map(|chunk| chunk.received.1) else { return Ok(0) };
+        let blocks: Vec<Block> = chunks.iter().map(|chunk| chunk.block.clone()).collect();
+        let file = self.store((received, first, last), |encoder| encoder.write(&Sorted::new(&blocks)))?;
+        let Some(file) = file else { return Ok(0) };
+        let rows = file.name.rows;
         let mut state = self.write_state();
         state.files.push(file);
-        state.buffer.forget(count);
+        state.buffer.forget(chunks.len());
         state.stored = last;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        Ok(count as u64)
+        Ok(rows)
     }
 
-    /// Puts an encoded file on disk under the name that describes it.
-    fn store(&self, encoded: Encoded, received: UtcMs, first: Seq, last: Seq) -> Result<Arc<LogFile>, LakeError> {
-        let Encoded { bytes, from, to, rows, check } = encoded;
+    /// Writes a file under a name for the time being, and gives it the name that describes it; `None` where no row
+    /// came.
+    fn store(
+        &self,
+        (received, first, last): (UtcMs, Seq, Seq),
+        write: impl FnOnce(&mut Encoder) -> Result<(), LakeError>,
+    ) -> Result<Option<Arc<LogFile>>, LakeError> {
+        let unfinished = self.dir.join(UNFINISHED_FILE);
+        let failed = |name: &str, source| LakeError::WriteFile { name: name.to_owned(), source };
+        let file = self.io.create(&unfinished).map_err(|source| failed(UNFINISHED_FILE, source))?;
+        let mut encoder = Encoder::new(file, self.options.vessel.as_ref().map(|vessel| vessel.as_str()))?;
+        let written = write(&mut encoder).and_then(|()| encoder.finish());
+        let Some(Written { from, to, rows, bytes, check }) = written? else { return Ok(None) };
         let name = FileName { received, first, last, from, to, rows, check };
         let path = self.dir.join(name.to_string());
-        write_whole(&*self.io, &path, &bytes)
-            .map_err(|source| LakeError::WriteFile { name: name.to_string(), source })?;
+        let renamed = self.io.rename(&unfinished, &path).and_then(|()| self.io.sync_dir(&self.dir));
+        renamed.map_err(|source| failed(&name.to_string(), source))?;
         // The name on disk has what the name can say; a strange time of receipt is clamped there.
         let name = name.to_string().parse().unwrap_or(name);
-        Ok(Arc::new(LogFile { name, path, bytes: bytes.len() as u64 }))
+        Ok(Some(Arc::new(LogFile { name, path, bytes })))
     }
 
     fn merge_small(&self, upkeep: &mut Upkeep, now: UtcMs) -> Result<usize, LakeError> {
@@ -111,31 +124,34 @@ impl Inner {
             self.remove_uncertain(upkeep)?;
             let files = self.read_state().files.clone();
             let sizes: Vec<Mergeable> = files.iter().map(|file| Mergeable::of(file)).collect();
-            let Some(run) = choose(&sizes, today) else { break };
-            merged += self.merge_run(upkeep, &files[run])?;
+            let Some(merge) = choose(&sizes, today) else { break };
+            merged += self.merge_run(upkeep, &files[merge.files()], &merge)?;
         }
         self.counters.files_merged.fetch_add(merged as u64, Ordering::Relaxed);
         Ok(merged)
     }
 
-    fn merge_run(&self, upkeep: &mut Upkeep, run: &[Arc<LogFile>]) -> Result<usize, LakeError> {
-        let vessel = self.options.vessel.as_ref().map(|vessel| vessel.as_str());
-        let encoded = match merge(&*self.io, run, vessel) {
-            Ok(Some(encoded)) => encoded,
-            Ok(None) => return Ok(0),
-            Err((Some(file), error @ (LakeError::Damaged { .. } | LakeError::Newer { .. }))) => {
+    fn merge_run(&self, upkeep: &mut Upkeep, run: &[Arc<LogFile>], merge: &Merge) -> Result<usize, LakeError> {
+        let (Some(oldest), Some(newest)) = (run.first(), run.last()) else { return Ok(0) };
+        let received = run.iter().map(|file| file.name.received).max().unwrap_or(newest.name.received);
+        let mut fault = None;
+        let stored = self.store((received, oldest.name.first, newest.name.last), |encoder| {
+            merge.write(&*self.io, run, encoder, &mut fault)
+        });
+        let file = match (stored, fault) {
+            (Ok(Some(file)), _) => file,
+            (Ok(None), _) => return Ok(0),
+            (Err(error @ (LakeError::Damaged { .. } | LakeError::Newer { .. })), Some(file)) => {
                 self.set_aside(&file, &error);
                 return Ok(0);
             }
-            Err((_, error)) => return Err(error),
+            (Err(error), _) => {
+                if let LakeError::WriteFile { name, .. } = &error {
+                    upkeep.uncertain = Some(name.clone());
+                }
+                return Err(error);
+            }
         };
-        let (Some(oldest), Some(newest)) = (run.first(), run.last()) else { return Ok(0) };
-        let received = run.iter().map(|file| file.name.received).max().unwrap_or(newest.name.received);
-        let stored = self.store(encoded, received, oldest.name.first, newest.name.last);
-        if let Err(LakeError::WriteFile { name, .. }) = &stored {
-            upkeep.uncertain = Some(name.clone());
-        }
-        let file = stored?;
         let mut state = self.write_state();
         // A query may have found an input damaged meanwhile; the merged file has its rows nevertheless.
         state.files.retain(|file| !run.iter().any(|input| input.name == file.name));
@@ -223,15 +239,6 @@ impl Inner {
         }
         first_error.map_or(Ok(()), Err)
     }
-}
-
-fn encode(mut rows: Vec<Arc<Row>>, vessel: Option<&str>) -> Result<Option<Encoded>, LakeError> {
-    rows.sort_by(|a, b| a.order(b));
-    let mut encoder = Encoder::new(vessel)?;
-    for row in rows {
-        encoder.push(row)?;
-    }
-    encoder.finish()
 }
 
 #[derive(Debug, Serialize, Deserialize)]

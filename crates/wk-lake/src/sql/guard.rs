@@ -107,9 +107,9 @@ fn action_text(action: &AuthAction<'_>) -> String {
 }
 
 /// Lets a connection only select from the known tables until the deadline; the guard tells what was tried.
-pub(crate) fn restrict(connection: &Connection, deadline: Deadline, steps_per_look: i32) -> Guard {
+pub(crate) fn restrict(connection: &Connection, deadline: &Deadline, steps_per_look: i32) -> Guard {
     let guard = Guard::default();
-    let judge = guard.clone();
+    let (judge, deadline) = (guard.clone(), deadline.clone());
     connection.authorizer(Some(move |context: AuthContext<'_>| judge.judge(&context)));
     connection.progress_handler(steps_per_look, Some(move || deadline.has_passed()));
     guard

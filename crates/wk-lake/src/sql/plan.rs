@@ -7,8 +7,9 @@ use super::TIME_COLLATION;
 use crate::block::{Column, Columns};
 use crate::error::LakeError;
 use crate::pattern::Pattern;
-use crate::predicate::{Predicate, Severities};
+use crate::predicate::{Matcher, Predicate, Test};
 use crate::time_text::{self, Instant};
+use crate::top::Order;
 
 /// The bits of the columns in a plan's number.
 const COLUMN_BITS: i32 = 0xff;
@@ -164,8 +165,8 @@ fn order(info: &IndexInfo) -> i32 {
 pub(crate) struct Request {
     pub(crate) predicate: Predicate,
     pub(crate) columns: Columns,
-    /// Whether the newest come first; `None` where the order does not matter.
-    pub(crate) is_newest_first: Option<bool>,
+    /// `None` where the order does not matter.
+    pub(crate) order: Option<Order>,
     /// How many rows, where the order matters; `None` for all.
     pub(crate) limit: Option<usize>,
 }
@@ -173,12 +174,13 @@ pub(crate) struct Request {
 impl Request {
     /// Reads a plan and the values of its conditions.
     pub(crate) fn read(number: i32, letters: &str, values: &Filters<'_>) -> Result<Self, LakeError> {
-        let is_newest_first = match number & (NEWEST_FIRST | OLDEST_FIRST) {
-            0 => None,
-            order => Some(order == NEWEST_FIRST),
+        let order = match number & (NEWEST_FIRST | OLDEST_FIRST) {
+            NEWEST_FIRST => Some(Order::NewestFirst),
+            OLDEST_FIRST => Some(Order::OldestFirst),
+            _ => None,
         };
         let columns = Column::ALL.into_iter().filter(|column| number >> *column as i32 & 1 == 1).collect();
-        let mut request = Self { predicate: Predicate::default(), columns, is_newest_first, limit: None };
+        let mut request = Self { predicate: Predicate::default(), columns, order, limit: None };
         let (mut limit, mut offset) = (None, 0_usize);
         for (condition, value) in letters.chars().filter_map(Condition::from_letter).zip(values.iter()) {
             match (condition, value) {
@@ -237,13 +239,12 @@ impl Request {
             }
         };
         match condition {
-            Condition::Asset => predicate.demand_asset(&text),
-            Condition::App => predicate.demand_app(&text),
-            Condition::Like => predicate.patterns.push(Pattern::like(&text)?),
-            _ => {
-                let wanted = text.parse().map_or(Severities::NONE, Severities::only);
-                predicate.severities = predicate.severities.and(wanted);
+            Condition::Like => {
+                predicate.demand_test(Test::new(Column::Message, Matcher::Pattern(Pattern::like(&text)?)));
             }
+            Condition::Asset => predicate.demand_test(Test::new(Column::Asset, Matcher::Is(vec![text.into()]))),
+            Condition::App => predicate.demand_test(Test::new(Column::App, Matcher::Is(vec![text.into()]))),
+            _ => predicate.demand_test(Test::new(Column::Severity, Matcher::Is(vec![text.into()]))),
         }
         Ok(())
     }

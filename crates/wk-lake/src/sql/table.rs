@@ -11,11 +11,11 @@ use rusqlite::vtab::{
 
 use super::plan::{self, Request};
 use super::{LOG_COLUMNS, Session, declared};
-use crate::block::{Block, Column};
+use crate::block::{Block, Column, Columns};
 use crate::error::LakeError;
-use crate::search::Place;
 use crate::snapshot::{Rowids, Scan};
 use crate::time_text;
+use crate::top::{Fetched, Place, Wanted};
 
 /// Rows sorted in one statement at most; a place takes some 50 bytes.
 const SORTED_ROWS_MAX: usize = 1_000_000;
@@ -52,8 +52,7 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
             base: sqlite3_vtab_cursor::default(),
             session: Arc::clone(&self.session),
             feed: Feed::Empty,
-            block: Block::bare(0),
-            rowids: Rowids::default(),
+            rows: Rows::default(),
             row: 0,
             table: PhantomData,
         })
@@ -64,7 +63,7 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
 enum Feed {
     Empty,
     Scan(Box<Scan>),
-    Sorted(std::vec::IntoIter<Place>),
+    Sorted(std::vec::IntoIter<Place>, Columns),
 }
 
 /// A position in the rows that one condition wants.
@@ -73,8 +72,7 @@ pub(crate) struct LogCursor<'vtab> {
     base: sqlite3_vtab_cursor,
     session: Arc<Session>,
     feed: Feed,
-    block: Block,
-    rowids: Rowids,
+    rows: Rows,
     row: usize,
     table: PhantomData<&'vtab LogTable>,
 }
@@ -82,18 +80,19 @@ pub(crate) struct LogCursor<'vtab> {
 impl LogCursor<'_> {
     fn start(&mut self, request: Request) -> Result<(), LakeError> {
         let snapshot = Arc::clone(&self.session.snapshot);
-        let deadline = self.session.deadline;
-        self.feed = match request.is_newest_first {
-            None => Feed::Scan(Box::new(Scan::new(snapshot, request.predicate, request.columns, deadline))),
-            Some(is_newest_first) => {
-                let limit = request.limit.unwrap_or(usize::MAX).min(SORTED_ROWS_MAX + 1);
-                let places = snapshot.top(&request.predicate, limit, is_newest_first, &deadline)?;
+        let Request { predicate, columns, order, limit } = request;
+        self.feed = match order {
+            None => Feed::Scan(Box::new(Scan::new(snapshot, predicate, columns, self.session.deadline.clone()))),
+            Some(order) => {
+                let limit = limit.unwrap_or(usize::MAX).min(SORTED_ROWS_MAX + 1);
+                let wanted = Wanted { predicate, order, after: None, limit };
+                let (places, _) = snapshot.top(wanted, &self.session.deadline)?;
                 if places.len() > SORTED_ROWS_MAX {
                     let what =
                         format!("more than {SORTED_ROWS_MAX} rows to sort; take a smaller LIMIT or a shorter time");
                     return Err(LakeError::TooLarge { what });
                 }
-                Feed::Sorted(places.into_iter())
+                Feed::Sorted(places.into_iter(), columns)
             }
         };
         self.refill()
@@ -101,20 +100,58 @@ impl LogCursor<'_> {
 
     fn refill(&mut self) -> Result<(), LakeError> {
         self.row = 0;
-        (self.block, self.rowids) = match &mut self.feed {
-            Feed::Empty => Default::default(),
-            Feed::Scan(scan) => scan.next_block()?.unwrap_or_default(),
-            Feed::Sorted(places) => loop {
+        self.rows = match &mut self.feed {
+            Feed::Empty => Rows::default(),
+            Feed::Scan(scan) => scan.next_block()?.map_or_else(Rows::default, |(block, ids)| Rows::Block(block, ids)),
+            Feed::Sorted(places, columns) => loop {
                 self.session.deadline.check()?;
                 let next: Vec<Place> = places.by_ref().take(FETCHED_ROWS).collect();
-                let fetched = self.session.snapshot.fetch(&next)?;
-                if !fetched.is_empty() || next.is_empty() {
-                    let rowids = fetched.iter().map(|(place, _)| place.rowid()).collect();
-                    break (Block::from_rows(fetched.iter().map(|(_, row)| &**row)), Rowids::Each(rowids));
+                let fetched = self.session.snapshot.fetch(&next, *columns)?;
+                if !fetched.rows.is_empty() || next.is_empty() {
+                    break Rows::Fetched(fetched);
                 }
             },
         };
         Ok(())
+    }
+}
+
+/// Rows at hand.
+enum Rows {
+    Block(Block, Rowids),
+    Fetched(Fetched),
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::Fetched(Fetched::default())
+    }
+}
+
+impl Rows {
+    fn len(&self) -> usize {
+        match self {
+            Self::Block(block, _) => block.rows(),
+            Self::Fetched(fetched) => fetched.rows.len(),
+        }
+    }
+
+    /// A row's block and its place there.
+    fn at(&self, row: usize) -> (&Block, usize) {
+        match self {
+            Self::Block(block, _) => (block, row),
+            Self::Fetched(fetched) => {
+                let (_, block, row) = fetched.rows[row];
+                (&fetched.blocks[block], row)
+            }
+        }
+    }
+
+    fn rowid(&self, row: usize) -> i64 {
+        match self {
+            Self::Block(_, ids) => ids.of(row),
+            Self::Fetched(fetched) => fetched.rows.get(row).map_or(0, |(rowid, ..)| *rowid),
+        }
     }
 }
 
@@ -129,26 +166,27 @@ unsafe impl VTabCursor for LogCursor<'_> {
 
     fn next(&mut self) -> rusqlite::Result<()> {
         self.row += 1;
-        if self.row < self.block.rows() {
+        if self.row < self.rows.len() {
             return Ok(());
         }
         self.refill().map_err(|error| self.session.fail(error))
     }
 
     fn eof(&self) -> bool {
-        self.row >= self.block.rows()
+        self.row >= self.rows.len()
     }
 
     fn column(&self, context: &mut Context, index: c_int) -> rusqlite::Result<()> {
         let column = usize::try_from(index).ok().and_then(|index| Column::ALL.get(index).copied());
+        let (block, row) = self.rows.at(self.row);
         match column {
-            Some(Column::Time) => context.set_result(&time_text::format(self.block.time(self.row))),
-            Some(column) => context.set_result(&self.block.text(column, self.row)),
+            Some(Column::Time) => context.set_result(&time_text::format(block.time(row))),
+            Some(column) => context.set_result(&block.text(column, row)),
             None => context.set_result(&Null),
         }
     }
 
     fn rowid(&self) -> rusqlite::Result<i64> {
-        Ok(self.rowids.of(self.row))
+        Ok(self.rows.rowid(self.row))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wk_lake::{LakeOptions, LogQuery};
+use wk_lake::{Condition, LakeOptions, LogField, LogQuery, SearchLimits};
 use wk_types::{AssetId, DurationMs, LogRecord, Seq, Severity, UtcMs};
 
 use crate::{cpu_seconds, open};
@@ -72,8 +72,9 @@ fn report(name: &str, logs: &[LogRecord]) {
         raw as f64 / lake.stats().bytes as f64,
         lines / seconds,
     );
-    let wanted = LogQuery { app: Some(logs[0].app.clone()), limit: 10_000, newest_first: false, ..LogQuery::default() };
-    let found = lake.search(&wanted).unwrap();
+    let wanted = LogQuery { limit: 10_000, newest_first: false, ..LogQuery::default() };
+    let wanted = wanted.with(Condition::is(LogField::App, logs[0].app.clone()));
+    let found = lake.search(&wanted, &SearchLimits::default()).unwrap().rows;
     let expected = logs.iter().filter(|log| log.app == logs[0].app);
     assert!(found.iter().map(|row| &row.message).eq(expected.map(|log| &log.message)), "{name} comes back as it was");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use wk_lake::{Lake, LakeOptions, LogField, LogQuery, SqlLimits};
+use wk_lake::{Condition, Lake, LakeOptions, LogField, LogQuery, SearchLimits, SqlLimits, TextTest};
 use wk_types::{AssetId, DurationMs, LogRecord, Seq, Severity, UtcMs};
 
 use crate::{cpu_seconds, open, peak_mib};
@@ -106,19 +106,24 @@ fn a_million_lines_are_searched() {
     fill(&lake);
     let stats = lake.stats();
     println!("{} files, {:.1} bytes a line", stats.files, stats.bytes as f64 / LINES as f64);
-    let query = LogQuery::default;
-    let contains = |text: &str| LogQuery { contains: Some(text.to_owned()), ..query() };
-    timed("newest 100", || assert_eq!(lake.search(&query()).unwrap().len(), 100));
-    timed("newest 100 of one host", || lake.search(&LogQuery { asset: Some("host-200".into()), ..query() }).unwrap());
-    timed("newest 100 as bad as major", || {
-        lake.search(&LogQuery { severity_min: Some(Severity::Major), ..query() }).unwrap()
+    let (query, limits) = (LogQuery::default, SearchLimits::default());
+    let contains = |text: &str| query().with(Condition::contains(text));
+    let search = |query: &LogQuery| lake.search(query, &limits).unwrap().rows;
+    timed("newest 100", || assert_eq!(search(&query()).len(), 100));
+    timed("newest 100 of one host", || search(&query().of_asset(&"host-200".into())));
+    timed("newest 100 as bad as major", || search(&LogQuery { severity_min: Some(Severity::Major), ..query() }));
+    timed("needle, one line in a million", || assert_eq!(search(&contains("BEARING 4711")).len(), 1));
+    timed("text that is nowhere", || assert_eq!(search(&contains("segfault at")).len(), 0));
+    let regular = Condition::new(LogField::Message, TextTest::Matches("bearing [0-9]+ seized$".to_owned()));
+    timed("regular expression, one line in a million", || {
+        assert_eq!(search(&query().with(regular.clone())).len(), 1);
     });
-    timed("needle, one line in a million", || assert_eq!(lake.search(&contains("BEARING 4711")).unwrap().len(), 1));
-    timed("text that is nowhere", || assert_eq!(lake.search(&contains("segfault at")).unwrap().len(), 0));
-    timed("newest 100 with a frequent text", || lake.search(&contains("link is down")).unwrap());
-    timed("oldest 10,000", || lake.search(&LogQuery { limit: 10_000, newest_first: false, ..query() }).unwrap());
-    timed("histogram, 5 min steps, all", || lake.histogram(&query(), DurationMs::from_mins(5)).unwrap());
-    timed("most frequent apps, all", || lake.top_values(&query(), LogField::App, 10).unwrap());
+    timed("newest 100 with a frequent text", || search(&contains("link is down")));
+    timed("oldest 10,000", || search(&LogQuery { limit: 10_000, newest_first: false, ..query() }));
+    timed("histogram, 1 min steps, all", || lake.histogram(&query(), DurationMs::from_mins(1), &limits).unwrap());
+    let top = |fields: &[LogField]| lake.top_values(&query(), fields, 1_000, &limits).unwrap();
+    timed("most frequent apps, all", || top(&[LogField::App]));
+    timed("count by app and severity, all", || top(&[LogField::App, LogField::Severity]));
     let sql = |text: &str| lake.sql(dir.path(), text, &SqlLimits::default()).unwrap();
     for text in [
         "SELECT count(*) FROM logs",

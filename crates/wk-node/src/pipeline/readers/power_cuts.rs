@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 
-use wk_lake::{LakeOptions, LogQuery};
+use wk_lake::{LakeOptions, LogQuery, SearchLimits};
 use wk_store::intake::{IntakeError, IntakeOptions};
 use wk_store::io::crash::{CrashIo, Dice, Faults};
 use wk_store::metrics::MetricOptions;
@@ -252,7 +252,11 @@ impl Truth {
     }
 
     fn found_logs(&self, stores: &Stores, label: &str) -> BTreeMap<Arc<str>, Seq> {
-        let rows = stores.lake.search(&LogQuery { limit: ROWS_MAX, ..LogQuery::default() }).unwrap();
+        let rows = stores
+            .lake
+            .search(&LogQuery { limit: ROWS_MAX, ..LogQuery::default() }, &SearchLimits::default())
+            .unwrap()
+            .rows;
         assert!(rows.len() < ROWS_MAX, "{label}: more rows than one search answers");
         let mut found = BTreeMap::new();
         for row in rows {
