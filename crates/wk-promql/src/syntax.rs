@@ -41,7 +41,7 @@ mod tests {
     fn a_selector_is_read_and_nothing_else_is() {
         let matchers = parse_selector("up{job=\"node\"}").unwrap();
         let mut read: Vec<(&str, &str)> = matchers.iter().map(|one| (&*one.name, &*one.value)).collect();
-    read.sort_unstable();
+        read.sort_unstable();
         assert_eq!(read, [("__name__", "up"), ("job", "node")]);
         for other in ["rate(up[5m])", "up[5m]", "up offset 5m", "up @ 5", "1", "up + up", "", "{"] {
             assert!(parse_selector(other).is_err(), "{other}");

@@ -14,6 +14,7 @@ mod harness;
 mod ingest;
 mod interop;
 mod lifecycle;
+mod log_search;
 mod prometheus_api;
 mod remote_write;
 mod remote_write_v2;
