@@ -9,6 +9,7 @@
 mod access;
 mod crash;
 mod faults;
+mod grafana;
 mod grafana_requests;
 mod harness;
 mod ingest;
