@@ -1,5 +1,10 @@
 //! Long suites, run by hand and recorded in docs/measurements.md; the test suite runs their short forms.
 
+#![allow(clippy::print_stdout, reason = "the output of these tasks is their result")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod bench;
+
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -26,10 +31,19 @@ enum Suite {
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
+    /// Random queries that a real Prometheus answers too
+    Differential {
+        /// How many queries
+        #[arg(long, default_value_t = 20_000)]
+        queries: u32,
+    },
     /// Memory and start of an idle node
     Idle,
     /// The first watch under the shipped rules alone
     FirstWatchDefaults,
+    /// Benchmarks against the peers
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> Result<()> {
@@ -39,8 +53,10 @@ fn main() -> Result<()> {
         Suite::Prometheus { seconds } => {
             test("a_real_prometheus_writes_to_us", "WATCHKEEPER_PROMETHEUS_SECONDS", seconds)
         }
+        Suite::Differential { queries } => test("random_queries_answer", "WATCHKEEPER_DIFFERENTIAL", queries),
         Suite::Idle => test("an_idle_node_is_small", "WATCHKEEPER_IDLE", 1),
         Suite::FirstWatchDefaults => run(Command::new("examples/first-watch.sh").arg("--defaults")),
+        Suite::Bench(bench) => bench::run(&bench),
     }
 }
 

@@ -40,16 +40,22 @@ pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
 /// Reads integers off the front of a part.
 pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
+    bytes: usize,
     part: &'static str,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) const fn new(bytes: &'a [u8], part: &'static str) -> Self {
-        Self { rest: bytes, part }
+        Self { rest: bytes, bytes: bytes.len(), part }
     }
 
     pub(crate) const fn left(&self) -> usize {
         self.rest.len()
+    }
+
+    /// How many bytes have been read.
+    pub(crate) const fn position(&self) -> usize {
+        self.bytes - self.rest.len()
     }
 
     pub(crate) fn take(&mut self, bytes: usize) -> Result<&'a [u8], BlockError> {

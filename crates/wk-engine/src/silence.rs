@@ -2,9 +2,11 @@
 //!
 //! A speaker is a job's instance, for metrics, or a source and an asset, for logs. It is expected to speak once it has
 //! done so regularly for a while, and is silent when it has said nothing for ten times its usual gap, at least five
-//! minutes. Metrics come by schedule, so their usual gap is the median; logs come as things happen, so theirs is the
-//! longest of the last, and only logs without long pauses count as regular. Gaps are steady time: the node's own stop
-//! is nobody's silence.
+//! minutes. Metrics mostly come by schedule: their usual gap is what nine in ten of the last gaps stay within, so that a
+//! few outages change nothing, and one who speaks only as things happen gets the patience that it needs. Logs come as
+//! things happen: theirs is the longest of the last, and only logs without long pauses count as regular. Who was silent
+//! several times in a day and came back each time is given twice its longest such pause, so that a habit is told of
+//! but a few times. Gaps are steady time: the node's own stop is nobody's silence.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,6 +37,10 @@ const METRIC_SPAN_MIN: DurationMs = DurationMs::from_mins(10);
 const LOG_ARRIVALS_MIN: u64 = 60;
 const LOG_SPAN_MIN: DurationMs = DurationMs::from_hours(1);
 const LOG_PAUSE_MAX: DurationMs = DurationMs::from_mins(5);
+/// So many silences that ended by themselves within [`HABIT_WITHIN`] make a habit; so many are remembered.
+const HABIT_PAUSES: usize = 2;
+const PAUSES_MAX: usize = 8;
+const HABIT_WITHIN: DurationMs = DurationMs::from_hours(24);
 /// A speaker silent for this long is no longer expected.
 const FORGOTTEN_AFTER: DurationMs = DurationMs::from_hours(24);
 
@@ -56,6 +62,9 @@ struct Speaker {
     arrivals: u64,
     /// The last gaps in steady time, oldest first.
     gaps: VecDeque<DurationMs>,
+    /// Silences that ended by themselves, oldest first: when in steady time, and how long they were.
+    #[serde(default)]
+    pauses: VecDeque<(DurationMs, DurationMs)>,
     silent: Option<SignalId>,
 }
 
@@ -73,7 +82,8 @@ pub(crate) struct Silences {
 impl Speaker {
     fn new(asset: AssetId, steady: DurationMs, at: UtcMs) -> Self {
         let gaps = VecDeque::with_capacity(GAPS_MAX);
-        Self { asset, first: steady, last: steady, last_at: at, arrivals: 1, gaps, silent: None }
+        let pauses = VecDeque::new();
+        Self { asset, first: steady, last: steady, last_at: at, arrivals: 1, gaps, pauses, silent: None }
     }
 
     const fn silent_for(&self, steady: DurationMs) -> DurationMs {
@@ -87,7 +97,7 @@ impl Speaker {
             SpeakerKey::Metrics { .. } => {
                 let mut gaps: Vec<DurationMs> = self.gaps.iter().copied().collect();
                 gaps.sort_unstable();
-                let usual = gaps.get(gaps.len() / 2).copied()?;
+                let usual = gaps.get(gaps.len() * 9 / 10).copied()?;
                 (self.arrivals >= METRIC_ARRIVALS_MIN && span >= METRIC_SPAN_MIN).then_some(usual)
             }
             SpeakerKey::Logs { .. } => {
@@ -97,10 +107,29 @@ impl Speaker {
             }
         }
     }
-}
 
-fn limit_of(usual: DurationMs) -> DurationMs {
-    SILENT_MIN.max(DurationMs(usual.0.saturating_mul(SILENT_GAPS)))
+    /// How long it may say nothing, where its usual gap is `usual`.
+    fn limit(&self, usual: DurationMs, steady: DurationMs) -> DurationMs {
+        let recent = self.pauses.iter().filter(|(ended, _)| steady.0 - ended.0 <= HABIT_WITHIN.0);
+        let lengths: Vec<i64> = recent.map(|(_, length)| length.0).collect();
+        let habit = lengths.iter().max().filter(|_| lengths.len() >= HABIT_PAUSES).map_or(0, |longest| longest * 2);
+        SILENT_MIN.max(DurationMs(usual.0.saturating_mul(SILENT_GAPS).max(habit)))
+    }
+
+    fn note_gap(&mut self, gap: DurationMs) {
+        if self.gaps.len() == GAPS_MAX {
+            self.gaps.pop_front();
+        }
+        self.gaps.push_back(gap);
+        self.arrivals += 1;
+    }
+
+    fn note_pause(&mut self, ended: DurationMs, length: DurationMs) {
+        if self.pauses.len() == PAUSES_MAX {
+            self.pauses.pop_front();
+        }
+        self.pauses.push_back((ended, length));
+    }
 }
 
 impl Silences {
@@ -134,12 +163,10 @@ impl Silences {
         if let Some(signal) = speaker.silent.take() {
             let reason = format!("it speaks again after {gap}");
             correlator.clear(&signal, out.at(), reason, out);
-        } else if gap.0 > 0 {
-            if speaker.gaps.len() == GAPS_MAX {
-                speaker.gaps.pop_front();
-            }
-            speaker.gaps.push_back(gap);
-            speaker.arrivals += 1;
+            speaker.note_pause(steady, gap);
+        }
+        if gap.0 > 0 {
+            speaker.note_gap(gap);
         }
         speaker.last = steady;
     }
@@ -153,7 +180,7 @@ impl Silences {
             if speaker.silent.is_some() || silent_for <= SILENT_MIN {
                 continue;
             }
-            if let Some(usual) = speaker.usual_gap(key).filter(|usual| silent_for > limit_of(*usual)) {
+            if let Some(usual) = speaker.usual_gap(key).filter(|usual| silent_for > speaker.limit(*usual, steady)) {
                 fallen.push((signal_of(key, speaker, usual, self.is_alone(key, speaker, steady), out), key.clone()));
             }
         }
@@ -230,7 +257,7 @@ fn signal_of(key: &SpeakerKey, speaker: &Speaker, usual: DurationMs, alone: bool
         evidence: Evidence {
             observed: silent_for.as_secs_f64(),
             unit: "seconds".to_owned(),
-            expected: Some(Band { low: 0.0, high: limit_of(usual).as_secs_f64() }),
+            expected: Some(Band { low: 0.0, high: speaker.limit(usual, out.steady()).as_secs_f64() }),
             detail: format!("No {who} since {}; it usually speaks at least every {usual}{others}.", speaker.last_at),
             query,
             recent: Vec::new(),

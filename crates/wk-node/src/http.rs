@@ -60,7 +60,6 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         prom::evaluate::query_range,
         prom::evaluate::query_exemplars,
         prom::evaluate::format_query,
-        prom::evaluate::parse_query,
         prom::series::labels,
         prom::series::label_values,
         prom::series::series,

@@ -14,6 +14,9 @@ use crate::{mime, sendmail, smtp};
 
 /// The first wait after a failure.
 const BACKOFF_FIRST: DurationMs = DurationMs::from_secs(10);
+/// The longest wait while the next station cannot be spoken to: a link that comes back is used within this time, and
+/// one attempt at a connection, all that a round then makes, costs next to nothing.
+const UNREACHABLE_WAIT_MAX: DurationMs = DurationMs::from_secs(60);
 /// Messages taken from the spool at once.
 const ROUND_MAX: usize = 20;
 /// The spool is looked at so often even when nobody says that something is new.
@@ -129,8 +132,9 @@ impl Delivery {
         let (id, attempts) = (message.id, message.attempts);
         let outcome = self.attempt(&message).await;
         let now = (self.clock)();
-        let next_attempt = now + backoff(attempts, &message.message_id);
         let unreachable = matches!(outcome, Outcome::Unreachable(_));
+        let wait_max = if unreachable { UNREACHABLE_WAIT_MAX } else { RETRY_WAIT_MAX };
+        let next_attempt = now + backoff(attempts, wait_max, &message.message_id);
         if self.is_closed.swap(unreachable, Ordering::Relaxed) && !unreachable {
             // The way is open again: what waits for its turn need not wait any longer.
             self.with_state(move |state| state.retry_queued_now(now)).await?;
@@ -182,10 +186,10 @@ impl Delivery {
     }
 }
 
-/// How long to wait after so many attempts: doubling from [`BACKOFF_FIRST`] to [`RETRY_WAIT_MAX`], less up to a quarter
-/// that depends on the message alone, so that not all messages come back at once and a replay waits the same.
-fn backoff(attempts: u32, message_id: &str) -> DurationMs {
-    let whole = BACKOFF_FIRST.0.saturating_mul(1_i64 << attempts.min(20)).min(RETRY_WAIT_MAX.0);
+/// How long to wait after so many attempts: doubling from [`BACKOFF_FIRST`] to `wait_max`, less up to a quarter that
+/// depends on the message alone, so that not all messages come back at once and a replay waits the same.
+fn backoff(attempts: u32, wait_max: DurationMs, message_id: &str) -> DurationMs {
+    let whole = BACKOFF_FIRST.0.saturating_mul(1_i64 << attempts.min(20)).min(wait_max.0);
     let digest = message_id
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

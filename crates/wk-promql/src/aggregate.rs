@@ -1,15 +1,19 @@
 //! Aggregation of an instant vector's elements.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wk_types::Labels;
 use wk_types::labels::METRIC_NAME;
 
 use crate::error::QueryError;
 use crate::eval::Evaluator;
-use crate::numeric::{Mean, Sum, nan_last, plain_text, quantile};
-use crate::plan::{AggregateNode, Grouping, Node};
+use crate::numeric::{Mean, Sum, plain_text, quantile};
+use crate::parallel;
+use crate::plan::{AggregateNode, Grouping, Node, Place};
 use crate::row::{ABSENT, Row, Steps, is_present};
+
+mod pick;
 
 /// What is computed of each group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,36 @@ pub(crate) enum AggregateOp {
     BottomK,
     Quantile,
     CountValues,
+    LimitK,
+    LimitRatio,
+}
+
+impl AggregateOp {
+    /// The aggregation of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sum" => Self::Sum,
+            "avg" => Self::Avg,
+            "count" => Self::Count,
+            "min" => Self::Min,
+            "max" => Self::Max,
+            "group" => Self::Group,
+            "stddev" => Self::Stddev,
+            "stdvar" => Self::Stdvar,
+            "topk" => Self::TopK,
+            "bottomk" => Self::BottomK,
+            "quantile" => Self::Quantile,
+            "count_values" => Self::CountValues,
+            "limitk" => Self::LimitK,
+            "limit_ratio" => Self::LimitRatio,
+            _ => return None,
+        })
+    }
+
+    /// Tells whether a number comes before the vector.
+    pub(crate) fn takes_parameter(self) -> bool {
+        matches!(self, Self::TopK | Self::BottomK | Self::Quantile | Self::LimitK | Self::LimitRatio)
+    }
 }
 
 /// The rows that are aggregated into one.
@@ -40,35 +74,97 @@ pub(crate) fn eval(evaluator: &mut Evaluator<'_>, node: &AggregateNode, steps: &
     if node.op == AggregateOp::CountValues {
         return count_values(evaluator, node, steps);
     }
-    let parameter = node.parameter.as_ref().map(|parameter| evaluator.scalar(parameter, steps)).transpose()?;
+    let parameter = match &node.parameter {
+        Some((parameter, place)) => Some((evaluator.scalar(parameter, steps)?, *place)),
+        None => None,
+    };
     let rows = evaluator.rows(&node.argument, steps)?;
     let groups = grouped(&rows, &node.grouping);
-    evaluator.check_cancelled()?;
-    let parameter = parameter.unwrap_or_default();
-    match node.op {
-        AggregateOp::TopK | AggregateOp::BottomK => {
-            let sizes = sizes(&parameter, &rows)?;
-            Ok(extremes(&groups, node.op == AggregateOp::TopK, &sizes))
+    let work = rows.len() * steps.count;
+    let each = |function: &(dyn Fn(&Group<'_>) -> Row + Sync)| {
+        parallel::map(&groups, work, evaluator.cancelled(), |group, _| Ok(function(group)))
+    };
+    match (node.op, &parameter) {
+        (AggregateOp::TopK | AggregateOp::BottomK, Some((sizes, _))) => {
+            let sizes = pick::sizes(sizes, rows.len())?;
+            pick::extremes(evaluator, &groups, node.op == AggregateOp::TopK, &sizes)
         }
-        AggregateOp::Quantile => Ok(groups.into_iter().map(|group| quantiles(&group, &parameter)).collect()),
-        op => Ok(groups.into_iter().map(|group| folded(&group, op, steps.count)).collect()),
+        (AggregateOp::LimitK, Some((sizes, _))) => Ok(pick::first(&groups, &pick::sizes(sizes, rows.len())?)),
+        (AggregateOp::LimitRatio, Some((ratios, place))) => {
+            let ratios = capped(evaluator, ratios, *place)?;
+            Ok(pick::share(&groups, &ratios))
+        }
+        (AggregateOp::Quantile, Some((quantile, place))) => {
+            let found = each(&|group| quantiles(group, quantile))?;
+            if !found.is_empty() {
+                quantile.iter().for_each(|q| evaluator.notes.check_quantile(*q, *place));
+            }
+            Ok(found)
+        }
+        (op, _) => each(&|group| folded(group, op, steps.count)),
     }
 }
 
+/// Ratios, those beyond their interval taken as its borders.
+fn capped(evaluator: &mut Evaluator<'_>, ratios: &[f64], place: Place) -> Result<Vec<f64>, QueryError> {
+    let one = |ratio: &f64| {
+        if ratio.is_nan() {
+            return Err(QueryError::Parameter { reason: "Ratio value is NaN".to_owned() });
+        }
+        if ratio.abs() > 1.0 {
+            evaluator.notes.capped_ratio(*ratio, place);
+        }
+        Ok(ratio.clamp(-1.0, 1.0))
+    };
+    ratios.iter().map(one).collect()
+}
+
+/// Sorts rows into groups; what they have in common is hashed once per row.
 fn grouped<'a>(rows: &'a [Row], grouping: &Grouping) -> Vec<Group<'a>> {
     let keeps_name = matches!(grouping, Grouping::By(names) if names.iter().any(|name| &**name == METRIC_NAME));
-    let mut positions: HashMap<Labels, usize> = HashMap::new();
+    let mut positions: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut groups: Vec<Group<'_>> = Vec::new();
     for row in rows {
-        let labels = group_labels(&row.labels, grouping);
-        let position = *positions.entry(labels.clone()).or_insert_with(|| {
+        let candidates = positions.entry(group_hash(&row.labels, grouping)).or_default();
+        let known =
+            candidates.iter().copied().find(|at| same_group(&groups[*at].rows[0].labels, &row.labels, grouping));
+        let position = known.unwrap_or_else(|| {
+            let labels = group_labels(&row.labels, grouping);
             groups.push(Group { labels, drop_name: false, rows: Vec::new() });
+            candidates.push(groups.len() - 1);
             groups.len() - 1
         });
         groups[position].drop_name |= keeps_name && row.drop_name;
         groups[position].rows.push(row);
     }
     groups
+}
+
+fn is_kept(name: &str, without: &[std::sync::Arc<str>]) -> bool {
+    name != METRIC_NAME && !without.iter().any(|gone| &**gone == name)
+}
+
+fn group_hash(labels: &Labels, grouping: &Grouping) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match grouping {
+        Grouping::By(names) => names.iter().for_each(|name| labels.get(name).hash(&mut hasher)),
+        Grouping::Without(names) => {
+            labels.iter().filter(|(name, _)| is_kept(name, names)).for_each(|pair| pair.hash(&mut hasher));
+        }
+    }
+    hasher.finish()
+}
+
+fn same_group(a: &Labels, b: &Labels, grouping: &Grouping) -> bool {
+    match grouping {
+        Grouping::By(names) => names.iter().all(|name| a.get(name) == b.get(name)),
+        Grouping::Without(names) => {
+            let kept = |labels: &'_ Labels| -> Vec<(std::sync::Arc<str>, std::sync::Arc<str>)> {
+                labels.iter().filter(|(name, _)| is_kept(name, names)).map(|(n, v)| (n.clone(), v.clone())).collect()
+            };
+            kept(a) == kept(b)
+        }
+    }
 }
 
 fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
@@ -159,54 +255,10 @@ fn quantiles(group: &Group<'_>, parameter: &[f64]) -> Row {
     Row { labels: group.labels.clone(), drop_name: group.drop_name, values }
 }
 
-/// How many elements `topk` and `bottomk` take at each step.
-fn sizes(parameter: &[f64], rows: &[Row]) -> Result<Vec<usize>, QueryError> {
-    let size = |value: f64| {
-        if value.is_nan() {
-            return Err(QueryError::Parameter { reason: "Parameter value is NaN".to_owned() });
-        }
-        if value.abs() >= i64::MAX as f64 {
-            return Err(QueryError::Parameter {
-                reason: format!("Scalar value {} overflows int64", plain_text(value)),
-            });
-        }
-        Ok(if value < 1.0 { 0 } else { (value as usize).min(rows.len()) })
-    };
-    parameter.iter().map(|value| size(*value)).collect()
-}
-
-/// The largest or smallest elements of each group; at a single step they come in the order of their values.
-fn extremes(groups: &[Group<'_>], largest: bool, sizes: &[usize]) -> Vec<Row> {
-    let mut chosen = Vec::new();
-    for group in groups {
-        let mut rows: Vec<Vec<f64>> = vec![vec![ABSENT; sizes.len()]; group.rows.len()];
-        let mut order: Vec<usize> = (0..group.rows.len()).collect();
-        for (step, mut column) in columns(group, sizes.len()).into_iter().enumerate() {
-            column.sort_by(|(a, _), (b, _)| match largest && !a.is_nan() && !b.is_nan() {
-                true => nan_last(b, a),
-                false => nan_last(a, b),
-            });
-            column.truncate(sizes[step]);
-            for (value, position) in &column {
-                rows[*position][step] = *value;
-            }
-            if sizes.len() == 1 {
-                order = column.iter().map(|(_, position)| *position).collect();
-            }
-        }
-        let picked = order.into_iter().map(|at| group.rows[at].with_values(std::mem::take(&mut rows[at])));
-        chosen.extend(picked.filter(Row::is_some));
-    }
-    chosen
-}
-
 fn count_values(evaluator: &mut Evaluator<'_>, node: &AggregateNode, steps: &Steps) -> Result<Vec<Row>, QueryError> {
-    let Some(Node::Text(label)) = &node.parameter else {
+    let Some((Node::Text(label), _)) = &node.parameter else {
         return Err(QueryError::Parameter { reason: "count_values needs a label name in quotes".to_owned() });
     };
-    if label.is_empty() {
-        return Err(QueryError::Parameter { reason: format!("invalid label name {label:?}") });
-    }
     let rows = evaluator.rows(&node.argument, steps)?;
     let shown = match &node.grouping {
         Grouping::By(_) => true,

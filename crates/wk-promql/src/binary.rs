@@ -12,6 +12,8 @@ use crate::eval::{Evaluated, Evaluator};
 use crate::plan::BinaryNode;
 use crate::row::{ABSENT, Row, Steps, is_present, merge, nameless};
 
+mod matched;
+
 /// A binary operator.
 #[derive(Clone, Copy)]
 pub(crate) enum BinaryOp {
@@ -34,6 +36,31 @@ impl fmt::Debug for BinaryOp {
     }
 }
 
+impl BinaryOp {
+    /// The operator that is written so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "+" => Self::Arithmetic(|a, b| a + b),
+            "-" => Self::Arithmetic(|a, b| a - b),
+            "*" => Self::Arithmetic(|a, b| a * b),
+            "/" => Self::Arithmetic(|a, b| a / b),
+            "%" => Self::Arithmetic(|a, b| a % b),
+            "^" => Self::Arithmetic(f64::powf),
+            "atan2" => Self::Arithmetic(f64::atan2),
+            "==" => Self::Compare(|a, b| a == b),
+            "!=" => Self::Compare(|a, b| a != b),
+            ">" => Self::Compare(|a, b| a > b),
+            "<" => Self::Compare(|a, b| a < b),
+            ">=" => Self::Compare(|a, b| a >= b),
+            "<=" => Self::Compare(|a, b| a <= b),
+            "and" => Self::And,
+            "or" => Self::Or,
+            "unless" => Self::Unless,
+            _ => return None,
+        })
+    }
+}
+
 /// Which side may have several elements per match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Cardinality {
@@ -52,6 +79,8 @@ pub(crate) struct Matching {
     pub(crate) cardinality: Cardinality,
     /// Labels to take over from the side that has one element.
     pub(crate) include: Vec<Arc<str>>,
+    /// What stands in for an element that the left and the right side lack.
+    pub(crate) fill: (Option<f64>, Option<f64>),
 }
 
 impl Matching {
@@ -60,7 +89,7 @@ impl Matching {
     }
 
     /// The labels by which an element is matched.
-    fn signature(&self, labels: &Labels) -> Labels {
+    pub(super) fn signature(&self, labels: &Labels) -> Labels {
         if self.on {
             labels.filtered(|name| self.has(name))
         } else {
@@ -69,7 +98,7 @@ impl Matching {
     }
 
     /// The labels of a result: those of the side that may have many, changed as the matching asks.
-    fn result(&self, many: &Labels, one: &Labels, keep_name: bool) -> Labels {
+    pub(super) fn result(&self, many: &Labels, one: &Labels, keep_name: bool) -> Labels {
         let mut labels = if keep_name { many.clone() } else { nameless(many) };
         if self.cardinality == Cardinality::OneToOne {
             labels = labels.filtered(|name| self.has(name) == self.on);
@@ -97,7 +126,7 @@ pub(crate) fn eval(evaluator: &mut Evaluator<'_>, node: &BinaryNode, steps: &Ste
             BinaryOp::And => masked(left, &right, &node.matching, true),
             BinaryOp::Unless => masked(left, &right, &node.matching, false),
             BinaryOp::Or => merge(either(left, right, &node.matching))?,
-            BinaryOp::Arithmetic(_) | BinaryOp::Compare(_) => matched(evaluator, node, &left, &right)?,
+            BinaryOp::Arithmetic(_) | BinaryOp::Compare(_) => matched::eval(evaluator, node, &left, &right)?,
         })),
     }
 }
@@ -185,99 +214,4 @@ fn either(left: Vec<Row>, right: Vec<Row>, matching: &Matching) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// Arithmetic and comparison between two vectors.
-fn matched(evaluator: &Evaluator<'_>, node: &BinaryNode, left: &[Row], right: &[Row]) -> Result<Vec<Row>, QueryError> {
-    let matching = &node.matching;
-    let swapped = matching.cardinality == Cardinality::OneToMany;
-    let (many, one) = if swapped { (right, left) } else { (left, right) };
-    let ones = by_signature(many, one, matching)?;
-    let keep_name = matches!(node.op, BinaryOp::Compare(_)) && !node.to_bool;
-    let mut claimed: HashMap<&Labels, Vec<bool>> = HashMap::new();
-    let mut rows = Vec::new();
-    for row in many {
-        evaluator.check_cancelled()?;
-        let Some((signature, partners)) = ones.get_key_value(&matching.signature(&row.labels)) else { continue };
-        for partner in partners {
-            let combine = |(many, one): (&f64, &f64)| {
-                if !is_present(*many) || !is_present(*one) {
-                    return ABSENT;
-                }
-                let pair = if swapped { (*one, *many) } else { (*many, *one) };
-                element(node.op, node.to_bool, pair, pair.0)
-            };
-            if matching.cardinality == Cardinality::OneToOne {
-                let taken = claimed.entry(signature).or_insert_with(|| vec![false; row.values.len()]);
-                claim(taken, (row, partner), signature)?;
-            }
-            let values = row.values.iter().zip(&partner.values).map(combine).collect();
-            let labels = matching.result(&row.labels, &partner.labels, keep_name);
-            let result = Row { labels, drop_name: row.drop_name && keep_name, values };
-            if result.is_some() {
-                rows.push(result);
-            }
-        }
-    }
-    merge(rows).map_err(|error| match (matching.cardinality, error) {
-        (Cardinality::OneToOne, error) => error,
-        (_, QueryError::SameLabels { labels }) => QueryError::Matching {
-            reason: format!(
-                "multiple matches for labels: grouping labels must ensure unique matches, but {labels} matches more \
-                 than once"
-            ),
-        },
-        (_, error) => error,
-    })
-}
-
-/// Notes the steps at which a pair matches, whether or not a comparison then filters it.
-///
-/// # Errors
-/// Another pair of the same match group matched there before.
-fn claim(taken: &mut [bool], (many, one): (&Row, &Row), signature: &Labels) -> Result<(), QueryError> {
-    for ((taken, many), one) in taken.iter_mut().zip(&many.values).zip(&one.values) {
-        if is_present(*many) && is_present(*one) && std::mem::replace(taken, true) {
-            return Err(QueryError::Matching {
-                reason: format!(
-                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right), \
-                     match group {signature}"
-                ),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The rows of the side that has one element per match, by signature.
-///
-/// # Errors
-/// Two of them have a value at one step at which the other side has any.
-fn by_signature<'a>(
-    many: &[Row],
-    one: &'a [Row],
-    matching: &Matching,
-) -> Result<HashMap<Labels, Vec<&'a Row>>, QueryError> {
-    let mut ones: HashMap<Labels, Vec<&Row>> = HashMap::with_capacity(one.len());
-    for row in one {
-        let signature = matching.signature(&row.labels);
-        let earlier = ones.entry(signature.clone()).or_default();
-        let clash = earlier.iter().find(|other| {
-            let pairs = other.values.iter().zip(&row.values).enumerate();
-            let mut both = pairs.filter(|(_, (a, b))| is_present(**a) && is_present(**b));
-            both.any(|(step, _)| many.iter().any(|row| is_present(row.values[step])))
-        });
-        if let Some(other) = clash {
-            let side = if matching.cardinality == Cardinality::OneToMany { "left" } else { "right" };
-            return Err(QueryError::Matching {
-                reason: format!(
-                    "found duplicate series for the match group {signature} on the {side} hand-side of the operation: \
-                     [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-                    row.labels, other.labels
-                ),
-            });
-        }
-        earlier.push(row);
-    }
-    Ok(ones)
 }

@@ -7,9 +7,13 @@ use wk_types::{ErrorKind, Labels};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueryError {
     /// The text is no PromQL.
-    #[error("could not parse the query: {reason}")]
+    #[error("could not parse the query at {line}:{column}: {reason}")]
     Parse {
-        /// What the parser said.
+        /// The line, from one.
+        line: usize,
+        /// The column, from one.
+        column: usize,
+        /// What was found there, and what would do.
         reason: String,
     },
     /// The text is PromQL that this engine does not evaluate.

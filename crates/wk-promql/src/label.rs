@@ -1,5 +1,6 @@
 //! Functions of labels.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -55,3 +56,51 @@ fn set(row: &mut Row, target: &str, value: &str) {
         row.drop_name = false;
     }
 }
+
+/// Rows by the values of `labels`, numbers within them by size, then by all labels.
+pub(crate) fn sorted(mut rows: Vec<Row>, labels: &[Arc<str>], descending: bool) -> Vec<Row> {
+    rows.sort_by(|a, b| {
+        let value = |row: &'_ Row, name: &str| row.labels.get(name).unwrap_or("").to_owned();
+        let order = labels
+            .iter()
+            .map(|name| natural(&value(a, name), &value(b, name)))
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| a.labels.cmp(&b.labels));
+        if descending { order.reverse() } else { order }
+    });
+    rows
+}
+
+/// Orders texts as people do: digits in a row are one number.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a_parts, mut b_parts) = (parts(a), parts(b));
+    loop {
+        let order = match (a_parts.next(), b_parts.next()) {
+            (None, None) => return a.cmp(b),
+            (None, Some(_)) => Ordering::Less,
+            (Some(_), None) => Ordering::Greater,
+            (Some(a), Some(b)) => match (a.parse::<u64>(), b.parse::<u64>()) {
+                (Ok(a), Ok(b)) => a.cmp(&b),
+                _ => a.cmp(b),
+            },
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// Splits a text where digits begin or end.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let is_digit = rest.chars().next()?.is_ascii_digit();
+        let end = rest.find(|char: char| char.is_ascii_digit() != is_digit).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(end);
+        rest = behind;
+        Some(part)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,12 @@ impl Spread {
 
 /// The quantile `q` of `values` by linear interpolation, as `quantile` and `quantile_over_time` have it; sorts them.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    values.sort_by(nan_first);
+    quantile_of_sorted(q, values)
+}
+
+/// The quantile `q` of values that are sorted by [`nan_first`].
+pub(crate) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -102,7 +108,6 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(nan_first);
     let last = (values.len() - 1) as f64;
     let rank = q * last;
     let lower = rank.floor().max(0.0);
@@ -140,6 +145,12 @@ pub(crate) fn plain_text(value: f64) -> String {
     } else {
         value.to_string()
     }
+}
+
+/// A value as OpenMetrics has it in a label: whole numbers have a decimal point.
+pub(crate) fn open_metrics_text(value: f64) -> String {
+    let text = plain_text(value);
+    if value.is_finite() && !text.contains('.') { text + ".0" } else { text }
 }
 
 #[cfg(test)]

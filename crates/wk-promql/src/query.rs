@@ -8,8 +8,10 @@ use wk_types::{DurationMs, Labels, Matcher, Sample, SeriesSource, UtcMs};
 use crate::error::QueryError;
 use crate::eval::Evaluator;
 use crate::json::PrometheusJson;
-use crate::plan::{self, Node, ValueKind};
+use crate::notes::Notes;
+use crate::plan::{self, Node, Scope, ValueKind};
 use crate::row::Steps;
+use crate::syntax::{self, Expr, ExprKind, Modifiers, SelectorExpr};
 
 /// Times further from the epoch than this many milliseconds are refused, so that no sum of times can overflow.
 pub(crate) const TIME_MS_MAX: i64 = 1 << 56;
@@ -54,8 +56,31 @@ pub struct Selector {
 /// Reads a span of time as PromQL writes it, such as `1h30m`; `None` where it is none.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<DurationMs> {
-    let span = promql_parser::util::parse_duration(text).ok()?;
-    i64::try_from(span.as_millis()).ok().map(DurationMs)
+    syntax::parse_duration(text)
+}
+
+/// Reads a text that is one instant vector selector, such as `up{job="node"}`, into its matchers.
+///
+/// # Errors
+/// Text that is no PromQL, or something else than a plain selector.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
+    Query::parse(text)?;
+    match syntax::parse(text)?.root.kind {
+        ExprKind::Selector(SelectorExpr {
+            matchers,
+            modifiers: Modifiers { offset: None, at: None, extension: None },
+        }) => Ok(matchers),
+        _ => Err(QueryError::Parameter { reason: format!("{text:?} is no plain selector such as up{{job=\"node\"}}") }),
+    }
+}
+
+/// Writes a query in the usual form: one space around operators, what is longer than a line over several.
+///
+/// # Errors
+/// As [`Query::parse`].
+pub fn format(text: &str) -> Result<String, QueryError> {
+    Query::parse(text)?;
+    Ok(syntax::format(&syntax::parse(text)?.root))
 }
 
 /// What a query evaluates to.
@@ -79,10 +104,21 @@ impl Value {
     }
 }
 
+/// A value, and what it has to be read with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The value.
+    pub value: Value,
+    /// Warnings and hints that came up.
+    pub notes: Notes,
+}
+
 /// A parsed query.
 #[derive(Debug, Clone)]
 pub struct Query {
     text: Arc<str>,
+    /// What was written, where its meaning depends on the start, end or step of a query.
+    written: Option<Arc<Expr>>,
     root: Arc<Node>,
     delayed_names: bool,
 }
@@ -93,7 +129,10 @@ impl Query {
     /// # Errors
     /// Text that is no PromQL, is beyond a bound, or uses what is not supported; the message names it.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        Ok(Self { text: text.into(), root: Arc::new(plan::parse(text)?), delayed_names: false })
+        let parsed = syntax::parse(text)?;
+        let root = Arc::new(plan::lower(text, &parsed.root, Scope { open: true, ..Scope::default() })?);
+        let written = parsed.depends_on_scope.then(|| Arc::new(parsed.root));
+        Ok(Self { text: text.into(), written, root, delayed_names: false })
     }
 
     /// Removes metric names at the end instead of in each operation, as Prometheus does under its feature flag
@@ -116,21 +155,35 @@ impl Query {
         plan::selectors(&self.root)
     }
 
+    /// Evaluates the query at one instant; for callers who do not show notes.
+    ///
+    /// # Errors
+    /// As [`Query::answer_instant`].
+    pub fn instant(&self, source: &dyn SeriesSource, at: UtcMs, limits: &Limits<'_>) -> Result<Value, QueryError> {
+        self.answer_instant(source, at, limits).map(|answer| answer.value)
+    }
+
     /// Evaluates the query at one instant.
     ///
     /// # Errors
     /// A limit reached, operands that do not pair up, a source that cannot answer, or a call to stop.
-    pub fn instant(&self, source: &dyn SeriesSource, at: UtcMs, limits: &Limits<'_>) -> Result<Value, QueryError> {
+    pub fn answer_instant(
+        &self,
+        source: &dyn SeriesSource,
+        at: UtcMs,
+        limits: &Limits<'_>,
+    ) -> Result<Answer, QueryError> {
         check_time(at)?;
+        let root = self.root_in(Scope { start: at.0, end: at.0, step: 0, open: false })?;
         let mut evaluator = Evaluator::new(source, limits, (at, at), self.delayed_names);
-        evaluator.instant(&self.root, Steps::once(at))
+        let value = evaluator.instant(&root, Steps::once(at))?;
+        Ok(Answer { value, notes: evaluator.notes })
     }
 
-    /// Evaluates the query at `from`, `from + step` and so on up to `to`.
+    /// Evaluates the query at `from`, `from + step` and so on up to `to`; for callers who do not show notes.
     ///
     /// # Errors
-    /// As [`Query::instant`], and a step that is not positive, a range that ends before it begins, too many steps, or
-    /// an expression that is neither a number nor an instant vector.
+    /// As [`Query::answer_range`].
     #[expect(clippy::too_many_arguments, reason = "from, to and step are how every client names a range")]
     pub fn range(
         &self,
@@ -140,6 +193,23 @@ impl Query {
         step: DurationMs,
         limits: &Limits<'_>,
     ) -> Result<Value, QueryError> {
+        self.answer_range(source, from, to, step, limits).map(|answer| answer.value)
+    }
+
+    /// Evaluates the query at `from`, `from + step` and so on up to `to`.
+    ///
+    /// # Errors
+    /// As [`Query::answer_instant`], and a step that is not positive, a range that ends before it begins, too many
+    /// steps, or an expression that is neither a number nor an instant vector.
+    #[expect(clippy::too_many_arguments, reason = "from, to and step are how every client names a range")]
+    pub fn answer_range(
+        &self,
+        source: &dyn SeriesSource,
+        from: UtcMs,
+        to: UtcMs,
+        step: DurationMs,
+        limits: &Limits<'_>,
+    ) -> Result<Answer, QueryError> {
         check_time(from)?;
         check_time(to)?;
         if step.0 <= 0 || to < from {
@@ -147,7 +217,8 @@ impl Query {
                 reason: "a range query needs a positive step and an end that is not before its start".to_owned(),
             });
         }
-        let kind = self.root.kind();
+        let root = self.root_in(Scope { start: from.0, end: to.0, step: step.0, open: false })?;
+        let kind = root.kind();
         if !matches!(kind, ValueKind::Scalar | ValueKind::Vector) {
             return Err(QueryError::Parameter {
                 reason: format!("invalid expression type {kind} for a range query, must be scalar or instant vector"),
@@ -158,7 +229,17 @@ impl Query {
             return Err(QueryError::TooManySteps { max: limits.steps_max });
         }
         let steps = Steps { start: from.0, step: step.0, count: last as usize + 1 };
-        Evaluator::new(source, limits, (from, to), self.delayed_names).range(&self.root, steps)
+        let mut evaluator = Evaluator::new(source, limits, (from, to), self.delayed_names);
+        let value = evaluator.range(&root, steps)?;
+        Ok(Answer { value, notes: evaluator.notes })
+    }
+
+    /// The tree to evaluate, made anew where its meaning depends on the query around it.
+    fn root_in(&self, scope: Scope) -> Result<Arc<Node>, QueryError> {
+        match &self.written {
+            None => Ok(Arc::clone(&self.root)),
+            Some(written) => plan::lower(&self.text, written, scope).map(Arc::new),
+        }
     }
 }
 

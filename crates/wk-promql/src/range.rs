@@ -1,145 +1,188 @@
-//! Functions of one series' samples in a range.
-
-use std::fmt;
+//! Functions of one series' samples in a range: which there are, and what each makes of one window.
 
 use wk_types::Sample;
 
 use crate::numeric::{Mean, Spread, Sum, quantile};
+use crate::syntax::Extension;
 
-/// Extrapolate to the border of the range where it is nearer than this many average sample distances.
-const EXTRAPOLATION_REACH: f64 = 1.1;
+mod extended;
+mod rate;
+mod slide;
+mod sliding;
+
+pub(crate) use extended::between;
+pub(crate) use slide::{Operands, Slide, slide};
+
+/// A function of the samples in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RangeFunction {
+    Avg,
+    Changes,
+    Count,
+    Delta,
+    Deriv,
+    First,
+    Idelta,
+    Increase,
+    Irate,
+    Last,
+    Mad,
+    Max,
+    Min,
+    PredictLinear,
+    Present,
+    Quantile,
+    Rate,
+    Resets,
+    Smoothing,
+    Stddev,
+    Stdvar,
+    Sum,
+    TimeOfFirst,
+    TimeOfLast,
+    TimeOfMax,
+    TimeOfMin,
+}
+
+impl RangeFunction {
+    /// The function of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "avg_over_time" => Self::Avg,
+            "changes" => Self::Changes,
+            "count_over_time" => Self::Count,
+            "delta" => Self::Delta,
+            "deriv" => Self::Deriv,
+            "first_over_time" => Self::First,
+            "idelta" => Self::Idelta,
+            "increase" => Self::Increase,
+            "irate" => Self::Irate,
+            "last_over_time" => Self::Last,
+            "mad_over_time" => Self::Mad,
+            "max_over_time" => Self::Max,
+            "min_over_time" => Self::Min,
+            "predict_linear" => Self::PredictLinear,
+            "present_over_time" => Self::Present,
+            "quantile_over_time" => Self::Quantile,
+            "rate" => Self::Rate,
+            "resets" => Self::Resets,
+            // Prometheus 2 calls it holt_winters.
+            "double_exponential_smoothing" | "holt_winters" => Self::Smoothing,
+            "stddev_over_time" => Self::Stddev,
+            "stdvar_over_time" => Self::Stdvar,
+            "sum_over_time" => Self::Sum,
+            "ts_of_first_over_time" => Self::TimeOfFirst,
+            "ts_of_last_over_time" => Self::TimeOfLast,
+            "ts_of_max_over_time" => Self::TimeOfMax,
+            "ts_of_min_over_time" => Self::TimeOfMin,
+            _ => return None,
+        })
+    }
+
+    /// Tells whether its answers keep the name of the metric.
+    pub(crate) fn keeps_name(self) -> bool {
+        matches!(self, Self::Last | Self::First)
+    }
+
+    /// Tells whether it can be asked of a range whose borders are extended.
+    pub(crate) fn takes(self, extension: Extension) -> bool {
+        match self {
+            Self::Rate | Self::Increase | Self::Delta => true,
+            Self::Changes | Self::Resets => extension == Extension::Anchored,
+            _ => false,
+        }
+    }
+
+    /// Tells whether it is a function of counters, to which start times of samples matter.
+    pub(crate) fn uses_starts(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Irate | Self::Resets)
+    }
+
+    /// Tells whether each answer costs a pass over its whole window.
+    pub(crate) fn reads_whole_window(self) -> bool {
+        use RangeFunction as F;
+        matches!(self, F::Deriv | F::Mad | F::PredictLinear | F::Smoothing | F::Stddev | F::Stdvar)
+    }
+}
 
 /// The samples of one series in `(start, end]`, never empty, without stale markers.
 pub(crate) struct Window<'a> {
     pub(crate) samples: &'a [Sample],
-    pub(crate) start: i64,
-    pub(crate) end: i64,
     /// The step's own time, which offset and `@` do not move.
     pub(crate) step_time: i64,
-    /// The call's scalar operand; not a number where it has none.
-    pub(crate) operand: f64,
+    /// The call's scalar operands; not a number where it has none.
+    pub(crate) operands: [f64; 2],
 }
 
-/// A function of a window; `None` where it has too few samples.
-#[derive(Clone, Copy)]
-pub(crate) struct RangeFunction {
-    pub(crate) apply: fn(&Window<'_>) -> Option<f64>,
-    pub(crate) keeps_name: bool,
-    /// It depends on the step's own time even under `@`.
-    pub(crate) uses_step_time: bool,
-}
-
-impl fmt::Debug for RangeFunction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RangeFunction").field("keeps_name", &self.keeps_name).finish_non_exhaustive()
+/// What a function that reads its whole window makes of it; `None` where there are too few samples.
+fn of_window(function: RangeFunction, window: &Window<'_>) -> Option<f64> {
+    let samples = window.samples;
+    match function {
+        RangeFunction::Deriv => Some(regression(samples, samples[0].time.0)?.slope),
+        RangeFunction::PredictLinear => {
+            let line = regression(samples, window.step_time)?;
+            Some(line.slope * window.operands[0] + line.intercept)
+        }
+        RangeFunction::Stdvar => Some(variance(samples)),
+        RangeFunction::Stddev => Some(variance(samples).sqrt()),
+        RangeFunction::Mad => Some(median_deviation(samples)),
+        RangeFunction::Smoothing => smoothed(samples, window.operands),
+        RangeFunction::Sum => Some(sum(samples)),
+        RangeFunction::Avg => Some(mean(samples)),
+        _ => None,
     }
 }
 
-/// The function of that name.
-pub(crate) fn lookup(name: &str) -> Option<RangeFunction> {
-    let apply: fn(&Window<'_>) -> Option<f64> = match name {
-        "rate" => |window| extrapolated(window, true, true),
-        "increase" => |window| extrapolated(window, true, false),
-        "delta" => |window| extrapolated(window, false, false),
-        "irate" => |window| last_two(window, true),
-        "idelta" => |window| last_two(window, false),
-        "deriv" => |window| Some(regression(window.samples, window.samples[0].time.0)?.slope),
-        "predict_linear" => |window| {
-            let line = regression(window.samples, window.step_time)?;
-            Some(line.slope * window.operand + line.intercept)
-        },
-        "resets" => |window| Some(count_pairs(window.samples, |before, after| after < before)),
-        "changes" => |window| {
-            Some(count_pairs(window.samples, |before, after| after != before && !(after.is_nan() && before.is_nan())))
-        },
-        "count_over_time" => |window| Some(window.samples.len() as f64),
-        "present_over_time" => |_| Some(1.0),
-        "last_over_time" => |window| window.samples.last().map(|sample| sample.value),
-        "first_over_time" => |window| window.samples.first().map(|sample| sample.value),
-        "sum_over_time" => |window| Some(values(window).fold(Sum::default(), Sum::plus).total()),
-        "avg_over_time" => |window| {
-            let mut mean = Mean::default();
-            values(window).for_each(|value| mean.add(value));
-            Some(mean.mean())
-        },
-        "min_over_time" => |window| values(window).reduce(|a, b| if b < a || a.is_nan() { b } else { a }),
-        "max_over_time" => |window| values(window).reduce(|a, b| if b > a || a.is_nan() { b } else { a }),
-        "quantile_over_time" => |window| Some(quantile(window.operand, &mut values(window).collect::<Vec<_>>())),
-        "stdvar_over_time" => |window| Some(variance(window)),
-        "stddev_over_time" => |window| Some(variance(window).sqrt()),
-        _ => return None,
-    };
-    Some(RangeFunction {
-        apply,
-        keeps_name: matches!(name, "last_over_time" | "first_over_time"),
-        uses_step_time: name == "predict_linear",
-    })
+fn values(samples: &[Sample]) -> impl Iterator<Item = f64> + '_ {
+    samples.iter().map(|sample| sample.value)
 }
 
-fn values<'a>(window: &Window<'a>) -> impl Iterator<Item = f64> + use<'a> {
-    window.samples.iter().map(|sample| sample.value)
+/// The sum in the order of time.
+fn sum(samples: &[Sample]) -> f64 {
+    values(samples).fold(Sum::default(), Sum::plus).total()
 }
 
-fn variance(window: &Window<'_>) -> f64 {
+/// The mean in the order of time.
+fn mean(samples: &[Sample]) -> f64 {
+    let mut mean = Mean::default();
+    values(samples).for_each(|value| mean.add(value));
+    mean.mean()
+}
+
+fn variance(samples: &[Sample]) -> f64 {
     let mut spread = Spread::default();
-    values(window).for_each(|value| spread.add(value));
+    values(samples).for_each(|value| spread.add(value));
     spread.variance()
 }
 
-fn count_pairs(samples: &[Sample], counts: fn(f64, f64) -> bool) -> f64 {
-    samples.windows(2).filter(|pair| counts(pair[0].value, pair[1].value)).count() as f64
+/// The median distance from the median; not a number where a sample is none.
+fn median_deviation(samples: &[Sample]) -> f64 {
+    let mut found: Vec<f64> = values(samples).collect();
+    if found.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    let median = quantile(0.5, &mut found);
+    found.iter_mut().for_each(|value| *value = (*value - median).abs());
+    quantile(0.5, &mut found)
 }
 
+/// Double exponential smoothing with the given smoothing and trend factors.
+fn smoothed(samples: &[Sample], [smoothing, trend]: [f64; 2]) -> Option<f64> {
+    let [first, second, ..] = samples else { return None };
+    let (mut before, mut level, mut slope) = (0.0, first.value, second.value - first.value);
+    for (index, sample) in samples[1..].iter().enumerate() {
+        if index > 0 {
+            slope = trend * (level - before) + (1.0 - trend) * slope;
+        }
+        let next = smoothing * sample.value + (1.0 - smoothing) * (level + slope);
+        (before, level) = (level, next);
+    }
+    Some(level)
+}
+
+/// The time from one instant to another, in seconds.
 fn seconds(from: i64, to: i64) -> f64 {
     (to - from) as f64 / 1_000.0
-}
-
-/// The change over the range, extrapolated to its borders (Source: `extrapolatedRate` of Prometheus 3).
-fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
-    let [first, .., last] = window.samples else { return None };
-    let mut change = last.value - first.value;
-    if counter {
-        // A counter that went down was reset: what it had counted until then still counts.
-        change += window
-            .samples
-            .windows(2)
-            .filter(|pair| pair[1].value < pair[0].value)
-            .fold(0.0, |lost, pair| lost + pair[0].value);
-    }
-    let sampled = seconds(first.time.0, last.time.0);
-    let average = sampled / (window.samples.len() - 1) as f64;
-    let reach = average * EXTRAPOLATION_REACH;
-    let mut to_start = seconds(window.start, first.time.0);
-    if to_start >= reach {
-        to_start = average / 2.0;
-    }
-    if counter && change > 0.0 && first.value >= 0.0 {
-        // A counter starts at zero: going back further than that would make it negative.
-        to_start = to_start.min(sampled * (first.value / change));
-    }
-    let mut to_end = seconds(last.time.0, window.end);
-    if to_end >= reach {
-        to_end = average / 2.0;
-    }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= seconds(window.start, window.end);
-    }
-    Some(change * factor)
-}
-
-/// The difference of the last two samples; per second, with resets of the counter, where `rate`.
-fn last_two(window: &Window<'_>, rate: bool) -> Option<f64> {
-    let [.., before, last] = window.samples else { return None };
-    let span = seconds(before.time.0, last.time.0);
-    if span == 0.0 {
-        return None;
-    }
-    if !rate {
-        return Some(last.value - before.value);
-    }
-    let change = if last.value < before.value { last.value } else { last.value - before.value };
-    Some(change / span)
 }
 
 struct Line {

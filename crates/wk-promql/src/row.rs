@@ -8,6 +8,9 @@ use wk_types::{Labels, UtcMs};
 
 use crate::error::QueryError;
 
+/// Labels that say what a series is rather than whose: what is computed from it is something else.
+const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
 /// Marks a step at which a row has no value. Stale markers never get past the selectors and arithmetic makes quiet
 /// NaNs only, so these bits cannot be a result.
 pub(crate) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
@@ -43,10 +46,35 @@ impl Steps {
     pub(crate) fn time(&self, index: usize) -> i64 {
         self.start + self.step * index as i64
     }
+}
 
-    /// The last instant; the first where there is none.
-    pub(crate) fn last(&self) -> i64 {
-        self.time(self.count.saturating_sub(1))
+/// The windows of a range selector, one per step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) steps: Steps,
+    /// The time that all windows end at, before the offset; each step's own where there is none.
+    pub(crate) fixed: Option<i64>,
+    /// How much earlier than that a window ends.
+    pub(crate) offset: i64,
+    /// How long a window is.
+    pub(crate) range: i64,
+}
+
+impl Frame {
+    /// The window `(start, end]` of one step.
+    pub(crate) fn window(&self, step: usize) -> (i64, i64) {
+        let end = self.fixed.unwrap_or_else(|| self.steps.time(step)) - self.offset;
+        (end - self.range, end)
+    }
+
+    /// Windows that reach further before their start and behind their end.
+    pub(crate) fn wider(&self, before: i64, after: i64) -> Self {
+        Self { offset: self.offset - after, range: self.range + before + after, ..*self }
+    }
+
+    /// The span `(after, to]` that all windows lie in.
+    pub(crate) fn span(&self) -> (i64, i64) {
+        (self.window(0).0, self.window(self.steps.count.saturating_sub(1)).1)
     }
 }
 
@@ -72,9 +100,9 @@ impl Row {
     }
 }
 
-/// The labels without the metric name.
+/// The labels without the metric name, and without those that describe the metric.
 pub(crate) fn nameless(labels: &Labels) -> Labels {
-    labels.filtered(|name| name != METRIC_NAME)
+    labels.filtered(|name| !METADATA.contains(&name))
 }
 
 /// Joins rows that have the same labels, in the order of their first appearance.
@@ -122,7 +150,8 @@ pub(crate) fn drop_names(mut rows: Vec<Row>, delayed: bool) -> Result<Vec<Row>, 
 
 /// Takes the metric names of all rows away.
 pub(crate) fn strip_names(mut rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
-    let one_name = rows.windows(2).all(|pair| pair[0].labels.name() == pair[1].labels.name());
+    let is_same = |a: &Labels, b: &Labels| METADATA.iter().all(|name| a.get(name) == b.get(name));
+    let one_name = rows.windows(2).all(|pair| is_same(&pair[0].labels, &pair[1].labels));
     for row in &mut rows {
         row.labels = nameless(&row.labels);
     }

@@ -8,9 +8,19 @@ use crate::numeric::{max_or_nan, min_or_nan};
 /// A function of one value and the call's scalar operands; `None` takes the element away.
 pub(crate) type MapFn = fn(f64, &[f64]) -> Option<f64>;
 
-/// The function of that name.
-pub(crate) fn lookup(name: &str) -> Option<MapFn> {
-    mathematics(name).or_else(|| trigonometry(name)).or_else(|| calendar(name))
+/// The function of that name, and how many arguments it takes at least and at most.
+pub(crate) fn lookup(name: &str) -> Option<(MapFn, (usize, usize))> {
+    if let Some(function) = calendar(name) {
+        return Some((function, (0, 1)));
+    }
+    let function = mathematics(name).or_else(|| trigonometry(name))?;
+    let arguments = match name {
+        "round" => (1, 2),
+        "clamp" => (3, 3),
+        "clamp_min" | "clamp_max" => (2, 2),
+        _ => (1, 1),
+    };
+    Some((function, arguments))
 }
 
 fn mathematics(name: &str) -> Option<MapFn> {
@@ -46,8 +56,8 @@ fn trigonometry(name: &str) -> Option<MapFn> {
         "sinh" => |value, _| Some(value.sinh()),
         "tan" => |value, _| Some(value.tan()),
         "tanh" => |value, _| Some(value.tanh()),
-        "deg" => |value, _| Some(value.to_degrees()),
-        "rad" => |value, _| Some(value.to_radians()),
+        "deg" => |value, _| Some(value * 180.0 / std::f64::consts::PI),
+        "rad" => |value, _| Some(value * std::f64::consts::PI / 180.0),
         _ => return None,
     })
 }

@@ -154,4 +154,12 @@ pub trait SeriesSource {
         to: UtcMs,
         samples_max: usize,
     ) -> Result<Vec<SeriesData>, SourceError>;
+
+    /// Returns when each sample of `series`, an answer of [`SeriesSource::select`], began to count: one list per
+    /// series with one time per sample, zero where it is not known. No list at all where the source keeps no start
+    /// times.
+    fn starts(&self, series: &[SeriesData]) -> Vec<Vec<UtcMs>> {
+        let _ = series;
+        Vec::new()
+    }
 }

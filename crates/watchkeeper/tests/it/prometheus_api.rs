@@ -309,14 +309,6 @@ fn a_query_that_takes_longer_than_its_timeout_ends() {
 }
 
 #[test]
-fn a_query_is_taken_apart_into_its_syntax_tree() {
-    let read = Read::new(Node::start(""));
-    let answer = read.get(&format!("/api/v1/parse_query?{}", form(&[("query", "foo/bar")])));
-    assert_eq!(answer["data"]["type"], "binaryExpr");
-    assert_eq!((&answer["data"]["op"], &answer["data"]["lhs"]["name"]), (&json!("/"), &json!("foo")));
-}
-
-#[test]
 fn the_configuration_shows_no_password_and_not_to_everyone() {
     let scrape = "[[scrape]]\njob = \"modem\"\nurl = \"http://reader:open-sesame@127.0.0.1:9/metrics\"\n";
     let read = Read::new(Node::start(scrape));

@@ -649,8 +649,6 @@ fn the_description_names_these_interfaces() {
     /api/v1/logs/top post
     /api/v1/mails get
     /api/v1/metadata get
-    /api/v1/parse_query get
-    /api/v1/parse_query post
     /api/v1/pipeline get
     /api/v1/query get
     /api/v1/query post

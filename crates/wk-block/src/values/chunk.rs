@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
-use super::{DESCRIPTORS, Descriptor, FIRSTS, NAME, PATCHES, STREAMS, Transform, WIDTH_MAX, plane_stream};
+use super::predict::Predictor;
+use super::{
+    BITS, CHAIN_MAX, CODES, CONSTANTS, Code, FIRSTS, HEADS, NAME, OUTLIER, OUTLIERS, PATCHES, SCALES, SEEDS, SPREADS,
+    STREAMS, Spread, bits,
+};
 use crate::bounds::STREAM_BYTES_MAX;
 use crate::bytes::{Cursor, unpack, unzigzag};
 use crate::error::BlockError;
-use crate::scale::unscale;
+use crate::scale::Scale;
 
 /// Where a stream stands in the chunk's bytes.
 #[derive(Debug, Clone, Default)]
@@ -19,33 +23,79 @@ struct Stream {
 pub(crate) struct ValueChunk {
     bytes: Vec<u8>,
     streams: Vec<Stream>,
-    planes: Vec<Option<Vec<u8>>>,
+    inflated: Vec<Option<Vec<u8>>>,
     series: Vec<Entry>,
+    outliers: Vec<u8>,
     patches: Vec<u8>,
+    /// The entry whose integers were restored last, and these.
+    integers: Option<(usize, Vec<i64>)>,
 }
 
 /// One series of the chunk.
 struct Entry {
-    descriptor: Descriptor,
+    position: usize,
     count: usize,
-    /// What the residuals build on: bits, or one or two integers.
-    firsts: [i64; 2],
-    /// Where its residuals begin in the planes of its width.
-    residuals_at: usize,
-    /// Where its patches stand.
+    code: Code,
+    scale: Scale,
+    spread: Spread,
+    /// The value of a constant, or where the first integer stands in the packed bits, and how many bits it has.
+    first: First,
+    seed: i64,
+    /// Where its heads begin in their stream.
+    heads_at: usize,
+    /// Where its low bits begin.
+    bits_at: usize,
+    outliers: Range<usize>,
     patches: Range<usize>,
 }
 
+#[derive(Clone, Copy)]
+enum First {
+    Known(i64),
+    Packed { at: usize, length: u8 },
+}
+
 impl ValueChunk {
-    /// Reads the directory of a chunk whose series have `counts` values.
-    pub(crate) fn open(bytes: Vec<u8>, counts: impl ExactSizeIterator<Item = usize>) -> Result<Self, BlockError> {
+    /// Reads the directory of a chunk of `members`: ascending positions, and how many values each has.
+    pub(crate) fn open(bytes: Vec<u8>, members: impl Iterator<Item = (usize, usize)>) -> Result<Self, BlockError> {
         let streams = read_streams(&bytes)?;
-        let mut chunk = Self { bytes, streams, planes: vec![None; STREAMS], series: Vec::new(), patches: Vec::new() };
-        let descriptors = chunk.inflate(DESCRIPTORS)?;
-        let firsts = chunk.inflate(FIRSTS)?;
+        let mut chunk = Self {
+            bytes,
+            streams,
+            inflated: vec![None; STREAMS],
+            series: Vec::new(),
+            outliers: Vec::new(),
+            patches: Vec::new(),
+            integers: None,
+        };
+        chunk.outliers = chunk.inflate(OUTLIERS)?;
         chunk.patches = chunk.inflate(PATCHES)?;
-        chunk.series = read_entries(&descriptors, &firsts, &chunk.patches, counts)?;
+        let inflate = |stream| chunk.inflate(stream);
+        let (codes, scales, spreads) = (inflate(CODES)?, inflate(SCALES)?, inflate(SPREADS)?);
+        let (constants, firsts, seeds) = (inflate(CONSTANTS)?, inflate(FIRSTS)?, inflate(SEEDS)?);
+        let mut directory = Directory {
+            codes: Cursor::new(&codes, NAME),
+            scales: Cursor::new(&scales, NAME),
+            spreads: Cursor::new(&spreads, NAME),
+            constants: Cursor::new(&constants, NAME),
+            firsts: Cursor::new(&firsts, NAME),
+            seeds: Cursor::new(&seeds, NAME),
+            outliers: Cursor::new(&chunk.outliers, NAME),
+            patches: Cursor::new(&chunk.patches, NAME),
+            count_before: None,
+            heads: [0; STREAMS],
+            bits: 0,
+        };
+        let series = members.map(|(position, count)| directory.next(position, count)).collect::<Result<_, _>>()?;
+        directory.finish(&chunk.streams)?;
+        chunk.series = series;
         Ok(chunk)
+    }
+
+    /// How the series number `at` is coded.
+    #[cfg(test)]
+    pub(super) fn code(&self, at: usize) -> Code {
+        self.series[at].code
     }
 
     fn inflate(&self, stream: usize) -> Result<Vec<u8>, BlockError> {
@@ -53,46 +103,236 @@ impl ValueChunk {
         unpack(&self.bytes[stored.clone()], *plain, STREAM_BYTES_MAX, NAME)
     }
 
-    /// The values of the chunk's series number `position`.
-    pub(crate) fn values(&mut self, position: usize) -> Result<Vec<f64>, BlockError> {
-        let (width, residuals) = {
-            let entry = self.series.get(position).ok_or(BlockError::corrupt(NAME, "it lacks a series"))?;
-            let from = entry.residuals_at;
-            (entry.descriptor.width, from..from + entry.descriptor.transform.residuals(entry.count))
-        };
-        let residuals = self.residuals(width, residuals)?;
-        let entry = &self.series[position];
-        if entry.descriptor.is_bits() {
-            return Ok(from_bits(entry, &residuals));
+    /// Decompresses a stream where it is not yet.
+    fn need(&mut self, stream: usize) -> Result<(), BlockError> {
+        if self.inflated[stream].is_none() {
+            let mut plain = self.inflate(stream)?;
+            if stream == BITS {
+                plain.extend_from_slice(&[0; bits::PADDING]);
+            }
+            self.inflated[stream] = Some(plain);
         }
-        let integers = from_residuals(entry, &residuals);
-        let mut values: Vec<f64> =
-            integers.into_iter().map(|integer| unscale(integer, entry.descriptor.exponent)).collect();
-        if entry.descriptor.patched {
-            apply_patches(&self.patches[entry.patches.clone()], &mut values)?;
-        }
-        Ok(values)
+        Ok(())
     }
 
-    fn residuals(&mut self, width: usize, range: Range<usize>) -> Result<Vec<u64>, BlockError> {
-        for plane in 0..width {
-            let stream = plane_stream(width, plane);
-            if self.planes[stream].is_none() {
-                self.planes[stream] = Some(self.inflate(stream)?);
-            }
-            let bytes = self.planes[stream].as_deref().unwrap_or(&[]);
-            if range.end > bytes.len() {
-                return Err(BlockError::corrupt(NAME, "a byte plane is too short"));
+    /// Puts the values of the series at `position` into `out`.
+    pub(crate) fn values(&mut self, position: usize, out: &mut Vec<f64>) -> Result<(), BlockError> {
+        out.clear();
+        let at = self.series.binary_search_by_key(&position, |entry| entry.position);
+        let at = at.map_err(|_| BlockError::corrupt(NAME, "it lacks a series"))?;
+        let integers = self.integers(at)?;
+        let entry = &self.series[at];
+        entry.scale.values(&integers, out);
+        self.integers = Some((at, integers));
+        if entry.code.patched {
+            apply_patches(&self.patches[entry.patches.clone()], out)?;
+        }
+        Ok(())
+    }
+
+    /// The integers of entry `at`, for which those of entries before it may be needed.
+    fn integers(&mut self, at: usize) -> Result<Vec<i64>, BlockError> {
+        let (known, mut integers) = match self.integers.take() {
+            Some((known, integers)) => (Some(known), integers),
+            None => (None, Vec::new()),
+        };
+        if known == Some(at) {
+            return Ok(integers);
+        }
+        let mut from = at;
+        while self.series[from].code.beside && known != Some(from - 1) {
+            from -= 1;
+            if at - from > CHAIN_MAX {
+                return Err(BlockError::corrupt(NAME, "a series builds on too many others"));
             }
         }
-        let mut residuals = vec![0_u64; range.len()];
-        for plane in 0..width {
-            let bytes = self.planes[plane_stream(width, plane)].as_deref().unwrap_or(&[]);
-            for (residual, byte) in residuals.iter_mut().zip(&bytes[range.clone()]) {
-                *residual |= u64::from(*byte) << (8 * plane);
+        let mut differences = Vec::new();
+        for now in from..=at {
+            if self.series[now].code.beside {
+                self.restore(now, &mut differences)?;
+                for (integer, difference) in integers.iter_mut().zip(&differences) {
+                    *integer = integer.wrapping_add(*difference);
+                }
+            } else {
+                self.restore(now, &mut integers)?;
             }
         }
-        Ok(residuals)
+        Ok(integers)
+    }
+
+    /// Restores what is coded for entry `at`.
+    fn restore(&mut self, at: usize, out: &mut Vec<i64>) -> Result<(), BlockError> {
+        if matches!(self.series[at].first, First::Packed { .. }) || self.series[at].spread.low_bits() > 0 {
+            self.need(BITS)?;
+        }
+        if let Some(stream) = self.series[at].spread.stream() {
+            self.need(stream)?;
+        }
+        let entry = &self.series[at];
+        let packed = self.inflated[BITS].as_deref().unwrap_or(&[]);
+        out.clear();
+        let Some(predictor) = entry.code.predictor else {
+            let First::Known(value) = entry.first else { return Err(BlockError::corrupt(NAME, "it lacks a value")) };
+            out.resize(entry.count, value);
+            return Ok(());
+        };
+        out.reserve(entry.count);
+        if predictor.has_first() {
+            out.push(entry.first(packed));
+        }
+        match entry.spread.stream() {
+            None => out.resize(entry.count, 0),
+            Some(stream) => {
+                let heads = self.inflated[stream].as_deref().unwrap_or(&[]);
+                let heads = heads.get(entry.heads_at..entry.heads_at + predictor.residuals(entry.count));
+                let heads = heads.ok_or(BlockError::corrupt(NAME, "it lacks residuals"))?;
+                entry.residuals(heads, packed, &self.outliers, out)?;
+            }
+        }
+        predictor.restore(out, entry.seed);
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn first(&self, packed: &[u8]) -> i64 {
+        match self.first {
+            First::Known(value) => value,
+            First::Packed { length: 0, .. } => 0,
+            First::Packed { at, length } => {
+                let below = usize::from(length) - 1;
+                unzigzag(1 << below | bits::get_long(packed, at, below))
+            }
+        }
+    }
+
+    /// Appends the residuals that `heads` begin.
+    fn residuals(&self, heads: &[u8], packed: &[u8], outliers: &[u8], out: &mut Vec<i64>) -> Result<(), BlockError> {
+        let low_bits = self.spread.low_bits();
+        if self.code.outlying {
+            let mut outliers = Cursor::new(&outliers[self.outliers.clone()], NAME);
+            outliers.varint()?;
+            for (number, head) in heads.iter().enumerate() {
+                let above = if *head == OUTLIER { outliers.varint()? } else { 0 };
+                let head = u64::from(*head).wrapping_add(above) << low_bits;
+                out.push(unzigzag(head | bits::get(packed, self.bits_at + number * low_bits, low_bits)));
+            }
+            return outliers.finish();
+        }
+        if low_bits == 0 {
+            out.extend(heads.iter().map(|head| unzigzag(u64::from(*head))));
+        } else {
+            let mut at = self.bits_at;
+            out.extend(heads.iter().map(|head| {
+                let low = bits::get(packed, at, low_bits);
+                at += low_bits;
+                unzigzag(u64::from(*head) << low_bits | low)
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// The columns of a chunk's directory, read series by series.
+struct Directory<'a> {
+    codes: Cursor<'a>,
+    scales: Cursor<'a>,
+    spreads: Cursor<'a>,
+    constants: Cursor<'a>,
+    firsts: Cursor<'a>,
+    seeds: Cursor<'a>,
+    outliers: Cursor<'a>,
+    patches: Cursor<'a>,
+    /// How many values the series before has.
+    count_before: Option<usize>,
+    /// Heads so far in each stream.
+    heads: [usize; STREAMS],
+    /// Packed bits so far.
+    bits: usize,
+}
+
+impl Directory<'_> {
+    fn next(&mut self, position: usize, count: usize) -> Result<Entry, BlockError> {
+        let code = Code::decode(self.codes.u8()?)?;
+        let scale = Scale::decode(self.scales.u8()?).ok_or(BlockError::corrupt(NAME, "a scale is unknown"))?;
+        if (code.patched && !scale.takes_patches()) || (code.beside && self.count_before != Some(count)) {
+            return Err(BlockError::corrupt(NAME, "a series is coded in an impossible way"));
+        }
+        self.count_before = Some(count);
+        let mut entry = Entry {
+            position,
+            count,
+            code,
+            scale,
+            spread: Spread::NONE,
+            first: First::Known(0),
+            seed: 0,
+            heads_at: 0,
+            bits_at: 0,
+            outliers: 0..0,
+            patches: 0..0,
+        };
+        match code.predictor {
+            Some(predictor) => self.predicted(&mut entry, predictor)?,
+            None if scale == Scale::Double => entry.first = First::Known(self.constants.u64()? as i64),
+            None => entry.first = First::Known(self.constants.signed()?),
+        }
+        if code.patched {
+            let before = self.patches.position();
+            skip_patches(&mut self.patches)?;
+            entry.patches = before..self.patches.position();
+        }
+        Ok(entry)
+    }
+
+    fn predicted(&mut self, entry: &mut Entry, predictor: Predictor) -> Result<(), BlockError> {
+        entry.spread = Spread::decode(self.spreads.u8()?)?;
+        if predictor.has_first() {
+            let length = self.firsts.u8()?;
+            if length > 64 {
+                return Err(BlockError::corrupt(NAME, "a first value is too long"));
+            }
+            entry.first = First::Packed { at: self.bits, length };
+            self.bits += usize::from(length).saturating_sub(1);
+        }
+        if predictor.has_seed() {
+            entry.seed = self.seeds.signed()? << entry.spread.low_bits();
+        }
+        let residuals = predictor.residuals(entry.count);
+        if let Some(stream) = entry.spread.stream() {
+            entry.heads_at = self.heads[stream];
+            self.heads[stream] += residuals;
+        }
+        entry.bits_at = self.bits;
+        self.bits += residuals * entry.spread.low_bits();
+        if entry.code.outlying {
+            let before = self.outliers.position();
+            for _ in 0..self.outliers.count(STREAM_BYTES_MAX)? {
+                self.outliers.varint()?;
+            }
+            entry.outliers = before..self.outliers.position();
+        }
+        Ok(())
+    }
+
+    fn finish(&self, streams: &[Stream]) -> Result<(), BlockError> {
+        let columns = [
+            &self.codes,
+            &self.scales,
+            &self.spreads,
+            &self.constants,
+            &self.firsts,
+            &self.seeds,
+            &self.outliers,
+            &self.patches,
+        ];
+        columns.into_iter().try_for_each(Cursor::finish)?;
+        let heads_fit = (HEADS..STREAMS).all(|stream| self.heads[stream] == streams[stream].plain);
+        if heads_fit && self.bits.div_ceil(8) == streams[BITS].plain {
+            Ok(())
+        } else {
+            Err(BlockError::corrupt(NAME, "it has another number of residuals than its series"))
+        }
     }
 }
 
@@ -118,46 +358,6 @@ fn read_streams(bytes: &[u8]) -> Result<Vec<Stream>, BlockError> {
     Ok(streams)
 }
 
-fn read_entries(
-    descriptors: &[u8],
-    firsts: &[u8],
-    patches: &[u8],
-    counts: impl ExactSizeIterator<Item = usize>,
-) -> Result<Vec<Entry>, BlockError> {
-    if descriptors.len() != 2 * counts.len() {
-        return Err(BlockError::corrupt(NAME, "it has another number of series than the layout says"));
-    }
-    let mut firsts = Cursor::new(firsts, NAME);
-    let mut patches_left = Cursor::new(patches, NAME);
-    let mut ends = [0_usize; WIDTH_MAX + 1];
-    let mut entries = Vec::with_capacity(counts.len());
-    for (code, count) in descriptors.chunks_exact(2).zip(counts) {
-        let descriptor = Descriptor::decode([code[0], code[1]])?;
-        let from = patches.len() - patches_left.left();
-        if descriptor.patched {
-            skip_patches(&mut patches_left)?;
-        }
-        let to = patches.len() - patches_left.left();
-        let residuals_at = ends[descriptor.width];
-        ends[descriptor.width] += descriptor.transform.residuals(count);
-        let firsts = read_firsts(&mut firsts, descriptor)?;
-        entries.push(Entry { descriptor, count, firsts, residuals_at, patches: from..to });
-    }
-    firsts.finish()?;
-    patches_left.finish()?;
-    Ok(entries)
-}
-
-fn read_firsts(cursor: &mut Cursor<'_>, descriptor: Descriptor) -> Result<[i64; 2], BlockError> {
-    Ok(match descriptor.transform {
-        Transform::Raw => [0, 0],
-        Transform::Xor => [cursor.u64()? as i64, 0],
-        Transform::Constant if descriptor.is_bits() => [cursor.u64()? as i64, 0],
-        Transform::Constant | Transform::Value => [cursor.signed()?, 0],
-        Transform::Delta | Transform::DeltaDelta => [cursor.signed()?, cursor.signed()?],
-    })
-}
-
 fn skip_patches(cursor: &mut Cursor<'_>) -> Result<(), BlockError> {
     for _ in 0..cursor.count(STREAM_BYTES_MAX)? {
         cursor.varint()?;
@@ -176,55 +376,4 @@ fn apply_patches(bytes: &[u8], values: &mut [f64]) -> Result<(), BlockError> {
         *value = f64::from_bits(bits);
     }
     cursor.finish()
-}
-
-fn from_bits(entry: &Entry, residuals: &[u64]) -> Vec<f64> {
-    let first = entry.firsts[0] as u64;
-    match entry.descriptor.transform {
-        Transform::Raw => residuals.iter().copied().map(f64::from_bits).collect(),
-        Transform::Xor => running(first, residuals.iter().copied(), entry.count, |bits, residual| bits ^ residual)
-            .into_iter()
-            .map(f64::from_bits)
-            .collect(),
-        _ => vec![f64::from_bits(first); entry.count],
-    }
-}
-
-fn from_residuals(entry: &Entry, residuals: &[u64]) -> Vec<i64> {
-    let [first, second] = entry.firsts;
-    let residuals = residuals.iter().copied().map(unzigzag);
-    match entry.descriptor.transform {
-        Transform::Value => residuals.map(|residual| first.wrapping_add(residual)).collect(),
-        Transform::Delta => {
-            running(first, residuals, entry.count, |at, residual| at.wrapping_add(second).wrapping_add(residual))
-        }
-        Transform::DeltaDelta => {
-            let mut step = second;
-            let steps = std::iter::once(0).chain(residuals);
-            running(first, steps, entry.count, |at, residual| {
-                step = step.wrapping_add(residual);
-                at.wrapping_add(step)
-            })
-        }
-        _ => vec![first; entry.count],
-    }
-}
-
-/// `first`, then what `next` makes of the value before and each residual, `count` values in all.
-fn running<T: Copy, R>(
-    first: T,
-    residuals: impl Iterator<Item = R>,
-    count: usize,
-    mut next: impl FnMut(T, R) -> T,
-) -> Vec<T> {
-    let mut values = Vec::with_capacity(count);
-    let mut value = first;
-    if count > 0 {
-        values.push(value);
-    }
-    for residual in residuals.take(count.saturating_sub(1)) {
-        value = next(value, residual);
-        values.push(value);
-    }
-    values
 }

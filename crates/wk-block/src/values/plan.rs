@@ -1,39 +1,59 @@
-//! Writing value chunks: the cheapest way for each series, then byte planes.
+//! Writing value chunks: the cheapest way for each series.
 
-use super::{DESCRIPTORS, Descriptor, EXPONENT_BITS, FIRSTS, PATCHES, STREAMS, Transform, plane_stream};
+use super::bits::BitWriter;
+use super::predict::{Order, Predictor};
+use super::{
+    BITS, CHAIN_MAX, CODES, CONSTANTS, Code, FIRSTS, OUTLIER, OUTLIERS, PATCHES, SCALES, SEEDS, SPREADS, STREAMS,
+    Spread,
+};
 use crate::bytes::{Packer, put_signed, put_varint, zigzag};
 use crate::error::BlockError;
-use crate::scale::{Scaled, scale};
+use crate::scale::{Scale, Scaled, scale};
+
+/// Tells by one prediction whether a series is worth trying beside the one before it.
+const PROBE: Predictor = Predictor { order: Order::Step, gain: Some(2) };
 
 /// Collects series until their chunk is full.
 pub(crate) struct ChunkWriter {
     streams: Vec<Vec<u8>>,
-    series: usize,
+    bits: BitWriter,
     samples: usize,
+    before: Option<Before>,
 }
 
-/// One way of coding a series, and what it would cost.
-struct Candidate {
-    transform: Transform,
-    firsts: Vec<u8>,
-    residuals: Vec<u64>,
+/// The series pushed last.
+struct Before {
+    scale: Scale,
+    integers: Vec<i64>,
+    /// How many series it builds on.
+    chain: usize,
 }
 
-impl Candidate {
-    /// The bits that the residuals need at least, and the bytes of the firsts: close to what is left after zstd.
-    fn cost(&self) -> u64 {
-        let bits: u64 = self.residuals.iter().map(|residual| u64::from(u64::BITS - residual.leading_zeros())).sum();
-        bits + 8 * self.firsts.len() as u64
+/// One way of coding integers.
+#[derive(Clone, Copy)]
+struct Plan {
+    predictor: Predictor,
+    seed: i64,
+    /// Bits of all residuals.
+    bits: u64,
+}
+
+impl Plan {
+    /// The bits of residuals and of the first integer.
+    fn cost(&self, integers: &[i64]) -> u64 {
+        let first = if self.predictor.has_first() { bit_length(integers[0]) + 3 } else { 0 };
+        let seed = if self.predictor.has_seed() { 8 } else { 0 };
+        self.bits + first + seed
     }
+}
+
+const fn bit_length(integer: i64) -> u64 {
+    (u64::BITS - zigzag(integer).leading_zeros()) as u64
 }
 
 impl ChunkWriter {
     pub(crate) fn new() -> Self {
-        Self { streams: vec![Vec::new(); STREAMS], series: 0, samples: 0 }
-    }
-
-    pub(crate) const fn series(&self) -> usize {
-        self.series
+        Self { streams: vec![Vec::new(); STREAMS], bits: BitWriter::default(), samples: 0, before: None }
     }
 
     pub(crate) const fn samples(&self) -> usize {
@@ -42,70 +62,97 @@ impl ChunkWriter {
 
     /// Adds a series of at least one value.
     pub(crate) fn push(&mut self, values: impl ExactSizeIterator<Item = f64> + Clone) {
-        self.series += 1;
         self.samples += values.len();
-        match scale(values.clone()) {
-            Some(scaled) => self.push_scaled(&scaled),
-            None => self.push_bits(&values.map(f64::to_bits).collect::<Vec<_>>()),
-        }
-    }
-
-    fn push_scaled(&mut self, scaled: &Scaled) {
-        let candidate = if scaled.integers.iter().all(|integer| *integer == scaled.integers[0]) {
-            let mut firsts = Vec::new();
-            put_signed(&mut firsts, scaled.integers[0]);
-            Candidate { transform: Transform::Constant, firsts, residuals: Vec::new() }
-        } else {
-            [value, delta, delta_delta]
-                .map(|make| make(&scaled.integers))
-                .into_iter()
-                .min_by_key(Candidate::cost)
-                .expect("there are three candidates")
+        let scaled = scale(values);
+        let alone = (!is_constant(&scaled.integers)).then(|| best(&scaled.integers));
+        let beside = alone.and_then(|alone| self.beside(&scaled, alone));
+        self.streams[SCALES].push(scaled.scale.encode());
+        let chain = match &beside {
+            Some((differences, plan)) => {
+                self.put(&scaled, differences, *plan, true);
+                self.before.as_ref().map_or(0, |before| before.chain + 1)
+            }
+            None => {
+                self.put(&scaled, &scaled.integers, alone, false);
+                0
+            }
         };
-        self.put(&candidate, scaled.exponent, !scaled.patches.is_empty());
-        if !scaled.patches.is_empty() {
-            self.put_patches(&scaled.patches);
-        }
+        put_patches(&mut self.streams[PATCHES], &scaled.patches);
+        self.before = Some(Before { scale: scaled.scale, integers: scaled.integers, chain });
     }
 
-    fn push_bits(&mut self, bits: &[u64]) {
-        let first = bits[0].to_le_bytes().to_vec();
-        let candidate = if bits.iter().all(|one| *one == bits[0]) {
-            Candidate { transform: Transform::Constant, firsts: first, residuals: Vec::new() }
-        } else {
-            let xor = bits.windows(2).map(|pair| pair[1] ^ pair[0]).collect();
-            let xor = Candidate { transform: Transform::Xor, firsts: first, residuals: xor };
-            let raw = Candidate { transform: Transform::Raw, firsts: Vec::new(), residuals: bits.to_vec() };
-            if xor.cost() <= raw.cost() { xor } else { raw }
+    /// The differences to the series before and their plan, where that is cheaper than `alone`.
+    fn beside(&self, scaled: &Scaled, alone: Plan) -> Option<(Vec<i64>, Option<Plan>)> {
+        let before = self.before.as_ref().filter(|before| {
+            before.scale == scaled.scale && before.integers.len() == scaled.integers.len() && before.chain < CHAIN_MAX
+        })?;
+        let pairs = scaled.integers.iter().zip(&before.integers);
+        let differences: Vec<i64> = pairs.map(|(integer, before)| integer.wrapping_sub(*before)).collect();
+        if is_constant(&differences) {
+            return Some((differences, None));
+        }
+        if residual_bits(PROBE, &differences) >= residual_bits(PROBE, &scaled.integers) {
+            return None;
+        }
+        let plan = best(&differences);
+        (plan.cost(&differences) < alone.cost(&scaled.integers)).then_some((differences, Some(plan)))
+    }
+
+    /// Writes `integers` by `plan`, or as a constant without one.
+    fn put(&mut self, scaled: &Scaled, integers: &[i64], plan: Option<Plan>, beside: bool) {
+        let patched = !scaled.patches.is_empty();
+        let outlying = match plan {
+            Some(plan) => self.put_residuals(integers, plan),
+            None if scaled.scale == Scale::Double => {
+                self.streams[CONSTANTS].extend_from_slice(&integers[0].to_le_bytes());
+                false
+            }
+            None => {
+                put_signed(&mut self.streams[CONSTANTS], integers[0]);
+                false
+            }
         };
-        self.put(&candidate, EXPONENT_BITS, false);
+        let code = Code { predictor: plan.map(|plan| plan.predictor), patched, outlying, beside };
+        self.streams[CODES].push(code.encode());
     }
 
-    fn put(&mut self, candidate: &Candidate, exponent: u8, patched: bool) {
-        let all = candidate.residuals.iter().fold(0, |all, residual| all | residual);
-        let width = (u64::BITS - all.leading_zeros()).div_ceil(8) as usize;
-        let descriptor = Descriptor { transform: candidate.transform, patched, width, exponent };
-        self.streams[DESCRIPTORS].extend_from_slice(&descriptor.encode());
-        self.streams[FIRSTS].extend_from_slice(&candidate.firsts);
-        for plane in 0..width {
-            let bytes = candidate.residuals.iter().map(|residual| (residual >> (8 * plane)) as u8);
-            self.streams[plane_stream(width, plane)].extend(bytes);
+    /// Writes residuals; tells whether there are outliers among them.
+    fn put_residuals(&mut self, integers: &[i64], Plan { predictor, seed, bits }: Plan) -> bool {
+        let spread = Spread::of(bits, predictor.residuals(integers.len()));
+        let low_bits = spread.low_bits();
+        self.streams[SPREADS].push(spread.0);
+        if predictor.has_first() {
+            let first = bit_length(integers[0]);
+            self.streams[FIRSTS].push(first as u8);
+            self.bits.put(zigzag(integers[0]), first.saturating_sub(1) as usize);
         }
-    }
-
-    fn put_patches(&mut self, patches: &[(u32, u64)]) {
-        let out = &mut self.streams[PATCHES];
-        put_varint(out, patches.len() as u64);
-        let mut previous = 0;
-        for (position, bits) in patches {
-            put_varint(out, u64::from(position - previous));
-            out.extend_from_slice(&bits.to_le_bytes());
-            previous = *position;
+        let seed = seed >> low_bits;
+        if predictor.has_seed() {
+            put_signed(&mut self.streams[SEEDS], seed);
         }
+        let Some(stream) = spread.stream() else { return false };
+        let mut outliers = Vec::new();
+        let (heads, bits) = (&mut self.streams[stream], &mut self.bits);
+        predictor.predict(integers, seed << low_bits, |residual| {
+            let residual = zigzag(residual);
+            let head = residual >> low_bits;
+            if head >= u64::from(OUTLIER) {
+                outliers.push(head - u64::from(OUTLIER));
+            }
+            heads.push(head.min(u64::from(OUTLIER)) as u8);
+            bits.put(residual, low_bits);
+        });
+        if !outliers.is_empty() {
+            let out = &mut self.streams[OUTLIERS];
+            put_varint(out, outliers.len() as u64);
+            outliers.iter().for_each(|outlier| put_varint(out, *outlier));
+        }
+        !outliers.is_empty()
     }
 
     /// The stored form of the chunk, after which the writer is empty again.
     pub(crate) fn finish(&mut self, packer: &mut Packer) -> Result<Vec<u8>, BlockError> {
+        self.streams[BITS] = self.bits.finish();
         let mut table = Vec::new();
         let mut body = Vec::new();
         put_varint(&mut table, self.streams.iter().filter(|stream| !stream.is_empty()).count() as u64);
@@ -117,41 +164,52 @@ impl ChunkWriter {
             put_varint(&mut table, stored.len() as u64);
             body.extend_from_slice(&stored);
         }
-        (self.series, self.samples) = (0, 0);
+        (self.samples, self.before) = (0, None);
         table.extend_from_slice(&body);
         Ok(table)
     }
 }
 
-fn value(integers: &[i64]) -> Candidate {
-    let center = middle(integers.to_vec());
-    let mut firsts = Vec::new();
-    put_signed(&mut firsts, center);
-    let residuals = integers.iter().map(|integer| zigzag(integer - center)).collect();
-    Candidate { transform: Transform::Value, firsts, residuals }
+fn put_patches(out: &mut Vec<u8>, patches: &[(u32, u64)]) {
+    if patches.is_empty() {
+        return;
+    }
+    put_varint(out, patches.len() as u64);
+    let mut previous = 0;
+    for (position, bits) in patches {
+        put_varint(out, u64::from(position - previous));
+        out.extend_from_slice(&bits.to_le_bytes());
+        previous = *position;
+    }
 }
 
-fn delta(integers: &[i64]) -> Candidate {
-    let steps: Vec<i64> = steps(integers).collect();
-    let center = middle(steps.clone());
-    let mut firsts = Vec::new();
-    put_signed(&mut firsts, integers[0]);
-    put_signed(&mut firsts, center);
-    let residuals = steps.into_iter().map(|step| zigzag(step - center)).collect();
-    Candidate { transform: Transform::Delta, firsts, residuals }
+fn is_constant(integers: &[i64]) -> bool {
+    integers.iter().all(|integer| *integer == integers[0])
 }
 
-fn delta_delta(integers: &[i64]) -> Candidate {
-    let steps: Vec<i64> = steps(integers).collect();
-    let mut firsts = Vec::new();
-    put_signed(&mut firsts, integers[0]);
-    put_signed(&mut firsts, steps[0]);
-    let residuals = steps.windows(2).map(|pair| zigzag(pair[1] - pair[0])).collect();
-    Candidate { transform: Transform::DeltaDelta, firsts, residuals }
+/// The cheapest plan for integers that are not all the same.
+fn best(integers: &[i64]) -> Plan {
+    let steps: Vec<i64> = integers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+    let middles = (middle(integers.to_vec()), middle(steps.clone()));
+    let plan = |predictor: Predictor| {
+        let seed = match (predictor.order, predictor.gain) {
+            (Order::Value, None) => middles.0,
+            (Order::Value, Some(_)) => 0,
+            (Order::Step, None) => middles.1,
+            (Order::Step, Some(_)) => steps[0],
+        };
+        let mut bits = 0;
+        predictor.predict(integers, seed, |residual| bits += bit_length(residual));
+        Plan { predictor, seed, bits }
+    };
+    Predictor::all().map(plan).min_by_key(|plan| plan.cost(integers)).expect("there is more than one prediction")
 }
 
-fn steps(integers: &[i64]) -> impl Iterator<Item = i64> + '_ {
-    integers.windows(2).map(|pair| pair[1] - pair[0])
+fn residual_bits(predictor: Predictor, integers: &[i64]) -> u64 {
+    let mut bits = 0;
+    let seed = integers[1].wrapping_sub(integers[0]);
+    predictor.predict(integers, seed, |residual| bits += bit_length(residual));
+    bits
 }
 
 /// The middle one of at least one integer.

@@ -25,6 +25,11 @@ fn content() -> Vec<BlockSeries> {
         of("f_precise", "engine-pc", &|step| 1.0 / (step + 3) as f64),
         of("g_rough", "engine-pc", &|step| f64::from_bits((step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))),
         of("h_not_a_number", "engine-pc", &|_| f64::NAN),
+        of("i_single", "engine-pc", &|step| f64::from(0.1_f32 + step as f32)),
+        of("j_pages", "engine-pc", &|step| (step * step % 5 * 4_096) as f64),
+        of("k_bucket", "engine-pc", &|step| (step * step * 7_919 % 10_007) as f64),
+        of("l_next_bucket", "engine-pc", &|step| (step * step * 7_919 % 10_007 + step % 3) as f64),
+        of("m_leap", "engine-pc", &|step| if step == 7 { 9e15 } else { (step % 2) as f64 }),
     ]
 }
 

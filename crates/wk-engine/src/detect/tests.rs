@@ -197,3 +197,4 @@ fn a_quiet_machine_gives_at_most_one_incident_in_eight_hours() {
 }
 
 mod nab;
+mod recorded;

@@ -86,3 +86,15 @@ fn a_day_of_silence_is_no_longer_expected() {
     "#);
     assert_eq!(ship.engine.stats().speakers, 0);
 }
+
+#[test]
+fn who_pauses_by_habit_is_told_of_twice_and_then_only_when_it_pauses_longer() {
+    let mut ship = Ship::new();
+    let (hour, pause) = (3_600, 1_200);
+    let habit = |seconds: i64| if seconds % hour < hour - pause { load("kiosk") } else { Vec::new() };
+    ship.run(8 * hour, habit);
+    let told = |ship: &Ship| ship.said().matches("+ major").count();
+    let after_eight_hours = told(&ship);
+    ship.run(2 * hour, |_| Vec::new());
+    assert_eq!((after_eight_hours, told(&ship)), (2, 3), "{}", ship.said());
+}

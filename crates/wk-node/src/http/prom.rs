@@ -26,7 +26,6 @@ pub fn routes() -> Router<Arc<Node>> {
         .route("/api/v1/query_range", get(evaluate::query_range).post(evaluate::query_range))
         .route("/api/v1/query_exemplars", get(evaluate::query_exemplars).post(evaluate::query_exemplars))
         .route("/api/v1/format_query", get(evaluate::format_query).post(evaluate::format_query))
-        .route("/api/v1/parse_query", get(evaluate::parse_query).post(evaluate::parse_query))
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/labels", get(series::labels).post(series::labels))
         .route("/api/v1/label/{name}/values", get(series::label_values))
@@ -44,12 +43,11 @@ pub fn routes() -> Router<Arc<Node>> {
 }
 
 /// The paths that also take their parameters as a form by POST.
-pub const FORM_PATHS: [&str; 7] = [
+pub const FORM_PATHS: [&str; 6] = [
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/query_exemplars",
     "/api/v1/format_query",
-    "/api/v1/parse_query",
     "/api/v1/series",
     "/api/v1/labels",
 ];

@@ -189,6 +189,23 @@ async fn mail_waits_while_nothing_listens_and_goes_when_something_does() {
 }
 
 #[tokio::test]
+async fn a_relay_that_was_away_for_hours_is_looked_for_every_minute() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let bench = bench(port, 1);
+    let mut waited = Vec::new();
+    for _ in 0..10 {
+        let round = bench.delivery.deliver_due().await.unwrap();
+        let now = UtcMs(bench.time.load(Ordering::SeqCst));
+        waited.push(round.paused_until.unwrap().since(now).as_secs_f64());
+        bench.later(60);
+    }
+    assert!(waited.iter().all(|seconds| *seconds <= 60.0), "{waited:?}");
+    assert!(waited.last().unwrap() >= &45.0, "{waited:?}");
+}
+
+#[tokio::test]
 async fn the_first_mail_that_goes_takes_along_all_that_wait() {
     let server = Server::start(&[Mood::Busy]).await;
     let bench = bench(server.port, 2);
@@ -288,10 +305,16 @@ async fn the_worker_wakes_for_new_mail_and_stops_when_told() {
 
 #[test]
 fn waits_grow_to_a_quarter_of_an_hour_and_are_the_same_each_time() {
-    let waits: Vec<i64> = (0..12).map(|attempts| backoff(attempts, "a@b").0).collect();
+    let waits: Vec<i64> = (0..12).map(|attempts| backoff(attempts, RETRY_WAIT_MAX, "a@b").0).collect();
     assert!((7_500..=10_000).contains(&waits[0]), "{waits:?}");
     assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
     assert!((675_000..=900_000).contains(waits.last().unwrap()), "{waits:?}");
-    assert_eq!(backoff(3, "a@b"), backoff(3, "a@b"));
-    assert!((0..50).map(|n| backoff(3, &format!("{n}@b")).0).collect::<std::collections::BTreeSet<_>>().len() > 20);
+    assert_eq!(backoff(3, RETRY_WAIT_MAX, "a@b"), backoff(3, RETRY_WAIT_MAX, "a@b"));
+    assert!(
+        (0..50)
+            .map(|n| backoff(3, RETRY_WAIT_MAX, &format!("{n}@b")).0)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+            > 20
+    );
 }

@@ -1,4 +1,39 @@
+use wk_types::UtcMs;
+
 use super::*;
+use crate::plan::Place;
+use crate::query::Limits;
+
+const PLACE: Place = Place { line: 1, column: 1 };
+
+/// Reads nothing.
+struct Nothing;
+
+impl wk_types::SeriesSource for Nothing {
+    fn select(
+        &self,
+        _: &[wk_types::Matcher],
+        _: UtcMs,
+        _: UtcMs,
+        _: usize,
+    ) -> Result<Vec<wk_types::SeriesData>, wk_types::series::SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+fn quantiles_of(q: f64, rows: &[Row]) -> (Vec<Row>, Notes) {
+    let limits = Limits::default();
+    let mut evaluator = Evaluator::new(&Nothing, &limits, (UtcMs(0), UtcMs(0)), false);
+    let histograms = gather(rows, &mut evaluator.notes, PLACE);
+    let found = quantiles(&mut evaluator, &histograms, &[q], PLACE).unwrap();
+    (found, evaluator.notes)
+}
+
+fn fraction(lower: f64, upper: f64, buckets: &[(&str, f64)]) -> f64 {
+    let rows: Vec<Row> = buckets.iter().map(|(le, count)| row(le, *count)).collect();
+    let histograms = gather(&rows, &mut Notes::default(), PLACE);
+    fractions(&histograms, &Fraction { lower: &[lower], upper: &[upper] })[0].values[0]
+}
 
 fn row(le: &str, count: f64) -> Row {
     Row {
@@ -10,8 +45,8 @@ fn row(le: &str, count: f64) -> Row {
 
 fn check(q: f64, buckets: &[(&str, f64)], expected: f64) {
     let rows: Vec<Row> = buckets.iter().map(|(le, count)| row(le, *count)).collect();
-    let found = quantiles(&[q], &rows).unwrap();
-    assert_eq!(found[0].labels, Labels::new([("job", "api")]));
+    let (found, _) = quantiles_of(q, &rows);
+    assert_eq!(found[0].labels, Labels::metric("latency_bucket", &[("job", "api")]));
     let value = found[0].values[0];
     assert!(value == expected || (value.is_nan() && expected.is_nan()), "{value} instead of {expected}");
 }
@@ -49,5 +84,21 @@ fn a_lowest_bucket_below_zero_answers_its_bound() {
 
 #[test]
 fn rows_without_a_readable_bound_are_left_out() {
-    assert!(quantiles(&[0.5], &[row("fast", 1.0)]).unwrap().is_empty());
+    let (found, notes) = quantiles_of(0.5, &[row("fast", 1.0)]);
+    assert!(found.is_empty());
+    assert_eq!(
+        notes.warnings(),
+        ["PromQL warning: bucket label \"le\" is missing or has a malformed value of \"fast\" for metric name \
+          \"latency_bucket\" (1:1)"]
+    );
+}
+
+#[test]
+fn a_share_counts_what_lies_between_its_bounds() {
+    let buckets = [("1", 2.0), ("2", 8.0), ("+Inf", 10.0)];
+    assert_eq!(fraction(1.0, 2.0, &buckets), 0.6);
+    assert_eq!(fraction(0.0, 0.5, &buckets), 0.1);
+    assert_eq!(fraction(f64::NEG_INFINITY, f64::INFINITY, &buckets), 1.0);
+    assert_eq!(fraction(2.0, 1.0, &buckets), 0.0);
+    assert!(fraction(f64::NAN, 1.0, &buckets).is_nan());
 }

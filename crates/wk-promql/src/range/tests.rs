@@ -2,13 +2,26 @@ use proptest::prelude::*;
 use wk_types::UtcMs;
 
 use super::*;
+use crate::row::{Frame, Steps, is_present};
+
+fn samples_of(values: &[f64]) -> Vec<Sample> {
+    values.iter().zip(1..).map(|(value, index)| Sample::new(UtcMs(index * 10_000), *value)).collect()
+}
+
+/// Applies a function at each step.
+fn walk(name: &str, samples: &[Sample], frame: &Frame) -> Vec<Option<f64>> {
+    let half = vec![0.5; frame.steps.count];
+    let slide_over = Slide { samples, starts: &[], frame, stop: &|| false };
+    let function = RangeFunction::named(name).unwrap();
+    let slid = slide(function, &slide_over, [Some(&half), Some(&half)], None).unwrap();
+    slid.values.into_iter().map(|value| is_present(value).then_some(value)).collect()
+}
 
 /// Applies a function to samples 10 s apart from 10 s on, in the window `(0, end]`.
 fn call(name: &str, values: &[f64], end_s: i64) -> Option<f64> {
-    let samples: Vec<Sample> =
-        values.iter().zip(1..).map(|(value, index)| Sample::new(UtcMs(index * 10_000), *value)).collect();
     let end = end_s * 1_000;
-    (lookup(name).unwrap().apply)(&Window { samples: &samples, start: 0, end, step_time: end, operand: 0.5 })
+    let steps = Steps { start: end, step: 1, count: 1 };
+    walk(name, &samples_of(values), &Frame { steps, fixed: None, offset: 0, range: end })[0]
 }
 
 #[test]
@@ -82,5 +95,45 @@ proptest! {
         let [low, mean, high] =
             ["min_over_time", "avg_over_time", "max_over_time"].map(|name| call(name, &values, 400).unwrap());
         prop_assert!(low - 1e-6 <= mean && mean <= high + 1e-6);
+    }
+
+    #[test]
+    fn what_is_carried_from_step_to_step_is_what_each_window_answers(
+        gaps in prop::collection::vec(1i64..60, 1..120),
+        values in prop::collection::vec(prop_oneof![
+            8 => -1e6..1e6f64,
+            2 => (0u8..5).prop_map(f64::from),
+            1 => Just(f64::NAN),
+            1 => Just(f64::INFINITY),
+            1 => Just(-1e300),
+            1 => Just(1e300),
+        ], 120),
+        (range, step) in (1i64..2_000, 1i64..200),
+    ) {
+        let mut time = 0;
+        let samples: Vec<Sample> = gaps.iter().zip(&values).map(|(gap, value)| {
+            time += gap;
+            Sample::new(UtcMs(time), *value)
+        }).collect();
+        let steps = Steps { start: 0, step, count: usize::try_from(time / step + 3).unwrap() };
+        let frame = Frame { steps, fixed: None, offset: 0, range };
+        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || ((a - b) / b).abs() < 1e-12;
+        for name in ["sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "quantile_over_time",
+            "ts_of_max_over_time", "ts_of_min_over_time", "changes", "resets", "rate", "increase", "delta"] {
+            let carried = walk(name, &samples, &frame);
+            for (index, found) in carried.into_iter().enumerate() {
+                let once = Steps { start: steps.time(index), step: 1, count: 1 };
+                let afresh = walk(name, &samples, &Frame { steps: once, ..frame })[0];
+                let agree = found.is_some() == afresh.is_some() && found.zip(afresh).is_none_or(|(a, b)| same(a, b));
+                prop_assert!(agree, "{} at {}: {:?} instead of {:?}", name, index, found, afresh);
+            }
+        }
+    }
+
+    #[test]
+    fn a_carried_sum_is_the_sum_in_the_order_of_time(values in prop::collection::vec(-1e9..1e9f64, 8..100)) {
+        let samples = samples_of(&values);
+        let found = call("sum_over_time", &values, 2_000).unwrap();
+        prop_assert!((found - sum(&samples)).abs() <= found.abs() * 1e-15);
     }
 }

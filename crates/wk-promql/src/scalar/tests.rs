@@ -1,7 +1,7 @@
 use super::*;
 
 fn call(name: &str, value: f64, operands: &[f64]) -> Option<f64> {
-    lookup(name).unwrap()(value, operands)
+    lookup(name).unwrap().0(value, operands)
 }
 
 #[test]

@@ -289,3 +289,97 @@ fn histograms_answer_quantiles_at_each_step() {
 "#,
     );
 }
+
+#[test]
+fn limits_take_as_many_as_asked_for() {
+    check(
+        r#"load 5m
+           x{host="a", disk="1"} 0+1x10
+           x{host="a", disk="2"} 0+2x10
+           x{host="b", disk="1"} 0+3x10
+           x{host="b", disk="2"} 0+4x10
+           n 1 2 3 4 5
+
+         eval instant at 50m count(limitk by (host) (1, x) and x)
+           {} 2
+
+         eval instant at 50m count(limitk(100, x) and x)
+           {} 4
+
+         eval instant at 50m limitk(0, x)
+
+         eval range from 0 to 20m step 5m count(limitk(scalar(n), x))
+           {} 1 2 3 4 4
+
+         eval instant at 50m count(limit_ratio(0.3, x) or limit_ratio(-0.7, x))
+           {} 4
+
+         eval instant at 50m limit_ratio(0.3, x) and limit_ratio(-0.7, x)
+
+         eval instant at 50m count(limit_ratio(2, x))
+           expect warn msg: PromQL warning: ratio value should be between -1 and 1, got 2, capping to 1 (1:19)
+           {} 4
+
+         eval instant at 50m limit_ratio(NaN, x)
+           expect fail msg: Ratio value is NaN
+"#,
+    );
+}
+
+#[test]
+fn start_times_are_told_where_the_source_keeps_them() {
+    check(
+        "load 10s
+           x@st _ -5s -15s 0
+           x 1 2 3 4
+
+         eval range from 0 to 30s step 10s start_timestamp(x)
+           {} 0 5 5 30
+
+         eval instant at 30s start_timestamp(x + 0)
+",
+    );
+    check(
+        "load 10s
+           x 1 2
+
+         eval instant at 10s start_timestamp(x)
+",
+    );
+}
+
+#[test]
+fn notes_are_said_once_and_bounded() {
+    check(
+        r#"load 1m
+           x{host="a"} 1 2 3
+           x{host="b"} 1 2 3
+
+         eval instant at 2m sum(rate(x[2m1ms])) + sum(rate(x[2m1ms]))
+           expect info msg: PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "x" (1:10)
+           expect info msg: PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "x" (1:32)
+           {} 0.06666666666666667
+
+         eval instant at 2m quantile(2, x)
+           expect warn msg: PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)
+           {} +Inf
+"#,
+    );
+}
+
+#[test]
+fn a_match_that_a_comparison_filters_is_a_match_all_the_same() {
+    check(
+        r#"load 1m
+           many{host="a", disk="1"} 1
+           many{host="a", disk="2"} 5
+           one{host="a"} 3
+
+         eval instant at 0 many > on (host) one
+           expect fail
+
+         eval instant at 0 many > on (host) group_left one
+           many{host="a", disk="2"} 5
+"#,
+    );
+}

@@ -73,6 +73,49 @@ fn a_call_to_stop_is_heeded_between_series() {
 }
 
 #[test]
+fn a_call_to_stop_is_heeded_within_the_windows_of_one_series() {
+    let mut source = MemorySource::default();
+    let samples = (0..50_000).map(|index| Sample::new(UtcMs(index * 70), index as f64)).collect();
+    source.add(Labels::metric("x", &[]), samples);
+    for query in [
+        "stddev_over_time(x[55m])",
+        "max_over_time(stddev_over_time(x[55m])[55m:1s])",
+        "quantile_over_time(0.5, x[55m])",
+    ] {
+        let asked = Cell::new(0);
+        let cancelled = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 4
+        };
+        let limits = Limits { cancelled: &cancelled, ..Limits::default() };
+        let answer = range(query, &source, DurationMs(5_000), &limits);
+        assert!(matches!(answer, Err(QueryError::Cancelled)), "{query}");
+        assert_eq!(asked.get(), 5, "{query}");
+    }
+}
+
+#[test]
+fn a_call_to_stop_is_heeded_by_both_threads() {
+    let mut source = MemorySource::default();
+    for host in 0..1_000 {
+        let samples = (0..=60).map(|minute| Sample::new(at_minute(minute), minute as f64)).collect();
+        source.add(Labels::metric("x", &[("host", &host.to_string())]), samples);
+    }
+    let asked = Cell::new(0);
+    let cancelled = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 100
+    };
+    let limits = Limits { cancelled: &cancelled, ..Limits::default() };
+    let answer = range("rate(x[5m])", &source, DurationMs(10_000), &limits);
+    assert!(matches!(answer, Err(QueryError::Cancelled)));
+    let whole = range("rate(x[5m])", &source, DurationMs(10_000), &Limits::default()).unwrap();
+    assert_eq!(whole, range("rate(x[5m])", &source, DurationMs(10_000), &Limits::default()).unwrap());
+    let Value::Matrix(rows) = whole else { panic!("not a matrix") };
+    assert_eq!(rows.len(), 1_000);
+}
+
+#[test]
 fn a_range_query_reads_each_selector_once() {
     let source = hour();
     range("sum(rate(x[5m])) / sum(x) + max_over_time(x[10m:1m])", &source, MINUTE, &Limits::default()).unwrap();
@@ -107,7 +150,7 @@ fn names_are_dropped_at_once_by_default() {
     assert_eq!(elements.iter().map(|(labels, _)| labels.get("was")).collect::<Vec<_>>(), [Some("a"), Some("b")]);
 }
 
-const QUERIES: [&str; 16] = [
+const QUERIES: [&str; 24] = [
     "x",
     "x offset 90s",
     "-x",
@@ -124,6 +167,102 @@ const QUERIES: [&str; 16] = [
     "max_over_time(sum(x)[5m:30s])",
     "absent(x)",
     "scalar(x{host=\"a\"}) + vector(time())",
+    "increase(x[5m] anchored)",
+    "rate(x[150s] smoothed)",
+    "x smoothed offset 1m",
+    "x + on (host) fill(1) (x > 3)",
+    "limitk(1, x)",
+    "limit_ratio(0.5, x)",
+    "mad_over_time(x[7m]) or ts_of_max_over_time(x[7m])",
+    "info(x, {__name__=\"x\"})",
+];
+
+/// Words and marks of the language, some of them extreme.
+const WORDS: [&str; 84] = [
+    "x",
+    "y:z",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ":",
+    "@",
+    "=",
+    "!=",
+    "=~",
+    "!~",
+    "==",
+    ">",
+    "<=",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "^",
+    "</",
+    "and",
+    "or",
+    "unless",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "bool",
+    "fill",
+    "fill_left(0)",
+    "offset",
+    "anchored",
+    "smoothed",
+    "by",
+    "without",
+    "sum",
+    "topk",
+    "quantile",
+    "count_values",
+    "limitk",
+    "limit_ratio",
+    "rate",
+    "increase",
+    "deriv",
+    "predict_linear",
+    "quantile_over_time",
+    "histogram_quantile",
+    "histogram_quantiles",
+    "histogram_fraction",
+    "label_replace",
+    "label_join",
+    "sort_by_label",
+    "info",
+    "absent",
+    "double_exponential_smoothing",
+    "start_timestamp",
+    "step()",
+    "range()",
+    "start()",
+    "end()",
+    "min_of",
+    "1e300",
+    "9223372036854775807",
+    "NaN",
+    "-Inf",
+    "0x1f",
+    "017",
+    "5m",
+    "1y",
+    "99999999y",
+    "0s",
+    "1ms",
+    "\"a\"",
+    "\"\\xff\"",
+    "`(`",
+    "host",
+    "\"host\"",
+    "# c\n",
+    "\u{e9}",
 ];
 
 fn samples() -> impl Strategy<Value = Vec<Sample>> {
@@ -174,6 +313,18 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "[a-z0-9(){}\\[\\]\"'=~!<>+*/%^@:., -]{0,60}") {
         let _ = Query::parse(&text);
+    }
+
+    #[test]
+    fn no_row_of_words_makes_anything_panic(words in prop::collection::vec(prop::sample::select(&WORDS[..]), 1..14), glue in "[ ]?") {
+        let text = words.join(&glue);
+        let source = hour();
+        let limits = Limits { samples_max: 20_000, ..Limits::default() };
+        if let Ok(query) = Query::parse(&text) {
+            let _ = query.selectors();
+            let _ = query.instant(&source, at_minute(30), &limits);
+            let _ = query.range(&source, at_minute(0), at_minute(60), DurationMs(600_000), &limits);
+        }
     }
 
     #[test]

@@ -1,12 +1,18 @@
-//! The script language of Prometheus' `promqltest` package, as far as floats need it.
+//! The script language of Prometheus' `promqltest` package.
 //!
-//! Native histograms and start timestamps are not loaded; annotations (`expect warn` and the like) are not compared.
+//! Samples that are native histograms are not loaded. An evaluation that does not answer as expected is told apart as
+//! *native* by one rule alone: it selects a series that holds native histograms, expects one, or asks for a function
+//! of native histograms by name.
 
-use wk_promql::{Limits, Query, QueryError, Value};
-use wk_types::series::STALE_NAN_BITS;
+use regex::Regex;
+use wk_promql::{Answer, Limits, Query, QueryError, Value};
 use wk_types::{DurationMs, Labels, Sample, UtcMs};
 
 use crate::source::MemorySource;
+
+mod values;
+
+use values::{Item, duration, labels, sequence, split, starts};
 
 /// Relative difference up to which Prometheus' own tests take two values as equal.
 const TOLERANCE: f64 = 1e-6;
@@ -15,22 +21,36 @@ const TOLERANCE: f64 = 1e-6;
 #[derive(Default)]
 pub struct Outcome {
     pub passed: usize,
+    /// How many evaluations fail and are about native histograms.
+    pub native: usize,
     /// The line, and what went wrong.
     pub failed: Vec<(usize, String)>,
 }
 
-/// One evaluation and what it must answer.
+/// What must be said along with an answer.
 #[derive(Debug)]
+enum Said {
+    Any,
+    None,
+    Message(String),
+    Pattern(Regex),
+}
+
+/// One evaluation and what it must answer.
+#[derive(Debug, Default)]
 struct Case {
     query: String,
     from: UtcMs,
     /// End and step, for a range query.
     range: Option<(UtcMs, DurationMs)>,
-    fails: bool,
+    /// What the failure must say.
+    fails: Option<Said>,
     ordered: bool,
     text: Option<String>,
     /// The times of an expected range vector.
     raw: Option<(UtcMs, DurationMs)>,
+    warnings: Vec<Said>,
+    infos: Vec<Said>,
     expected: Vec<String>,
 }
 
@@ -59,14 +79,20 @@ pub fn run(script: &str, names: Names) -> Outcome {
     while at < lines.len() {
         let line = lines[at];
         let body: Vec<&str> = lines[at + 1..].iter().copied().take_while(|line| is_body(line)).collect();
+        let body_lines: Vec<&str> = body.iter().copied().filter(|line| !line.starts_with('#')).collect();
         if line == "clear" {
             source = MemorySource::default();
-        } else if let Some(step) = line.strip_prefix("load_with_nhcb ").or_else(|| line.strip_prefix("load ")) {
-            body.iter().for_each(|line| load(&mut source, line, duration(step)));
+        } else if let Some(step) = line.strip_prefix("load_with_nhcb ") {
+            body_lines.iter().for_each(|line| load(&mut source, line, duration(step), true));
+            at += body.len();
+        } else if let Some(step) = line.strip_prefix("load ") {
+            body_lines.iter().for_each(|line| load(&mut source, line, duration(step), false));
             at += body.len();
         } else if line.starts_with("eval") {
-            match check(&source, &case(line, &body), names) {
+            let case = case(line, &body_lines);
+            match check(&source, &case, names) {
                 Ok(()) => outcome.passed += 1,
+                Err(_) if is_native(&source, &case) => outcome.native += 1,
                 Err(why) => outcome.failed.push((at + 1, format!("{line}: {why}"))),
             }
             at += body.len();
@@ -78,38 +104,68 @@ pub fn run(script: &str, names: Names) -> Outcome {
 
 fn is_body(line: &str) -> bool {
     let first = line.split([' ', '_']).next().unwrap_or("");
-    !line.is_empty() && !line.starts_with('#') && !matches!(first, "eval" | "load") && line != "clear"
+    !line.is_empty() && !matches!(first, "eval" | "load") && line != "clear"
+}
+
+/// Tells whether an evaluation is about native histograms.
+fn is_native(source: &MemorySource, case: &Case) -> bool {
+    let expects = case.expected.iter().any(|line| line.contains("{{"));
+    expects
+        || match Query::parse(&case.query) {
+            Ok(query) => query.selectors().iter().any(|selector| source.has_native(&selector.matchers)),
+            Err(error) => matches!(error, QueryError::Unsupported { .. }),
+        }
 }
 
 fn case(line: &str, body: &[&str]) -> Case {
     let (verb, rest) = line.split_once(' ').unwrap();
-    let (kind, rest) = rest.split_once(' ').unwrap();
+    let (kind, rest) = rest.trim_start().split_once(' ').unwrap();
     let words: Vec<&str> = rest.split_whitespace().collect();
     let after = |words: usize| rest.split_whitespace().nth(words).map_or("", |word| &rest[offset(rest, word)..]);
     let mut case = if kind == "range" {
         let [_, from, _, to, _, step, ..] = words[..] else { panic!("not a range: {line}") };
         let range = Some((UtcMs(duration(to).0), duration(step)));
-        Case { query: after(6).to_owned(), from: UtcMs(duration(from).0), range, ..Case::empty() }
+        Case { query: after(6).to_owned(), from: UtcMs(duration(from).0), range, ..Case::default() }
     } else {
-        Case { query: after(2).to_owned(), from: UtcMs(duration(words[1]).0), ..Case::empty() }
+        Case { query: after(2).to_owned(), from: UtcMs(duration(words[1]).0), ..Case::default() }
     };
-    case.fails = verb == "eval_fail";
-    case.ordered = verb == "eval_ordered";
+    match verb {
+        "eval_fail" => case.fails = Some(Said::Any),
+        "eval_ordered" => case.ordered = true,
+        "eval_warn" => case.warnings.push(Said::Any),
+        "eval_info" => case.infos.push(Said::Any),
+        _ => {}
+    }
     for line in body {
-        let Some(expect) = line.strip_prefix("expect ") else {
-            case.expected.push((*line).to_owned());
-            continue;
-        };
-        let words: Vec<&str> = expect.split_whitespace().collect();
-        match words[0] {
-            "fail" => case.fails = true,
-            "ordered" => case.ordered = true,
-            "string" => case.text = Some(expect["string ".len()..].trim().to_owned()),
-            "range" => case.raw = Some((UtcMs(duration(words[3]).0), duration(words[7]))),
-            _ => {}
+        match line.strip_prefix("expect ") {
+            Some(expect) => expectation(&mut case, expect),
+            None => case.expected.push((*line).to_owned()),
         }
     }
     case
+}
+
+fn expectation(case: &mut Case, expect: &str) {
+    let (word, rest) = expect.split_once(' ').unwrap_or((expect, ""));
+    let said = || match rest.trim().split_once(':') {
+        Some(("msg", text)) => Said::Message(text.trim().to_owned()),
+        Some(("regex", text)) => Said::Pattern(Regex::new(text.trim()).unwrap()),
+        _ => Said::Any,
+    };
+    match word {
+        "fail" => case.fails = Some(said()),
+        "warn" => case.warnings.push(said()),
+        "info" => case.infos.push(said()),
+        "no_warn" => case.warnings.push(Said::None),
+        "no_info" => case.infos.push(Said::None),
+        "ordered" => case.ordered = true,
+        "string" => case.text = Some(rest.trim().to_owned()),
+        "range" => {
+            let words: Vec<&str> = expect.split_whitespace().collect();
+            case.raw = Some((UtcMs(duration(words[3]).0), duration(words[7])));
+        }
+        other => panic!("cannot read expect {other}"),
+    }
 }
 
 /// Where `part`, a slice of `whole`, begins in it.
@@ -117,29 +173,35 @@ fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
 }
 
-impl Case {
-    fn empty() -> Self {
-        Self {
-            query: String::new(),
-            from: UtcMs(0),
-            range: None,
-            fails: false,
-            ordered: false,
-            text: None,
-            raw: None,
-            expected: Vec::new(),
+fn load(source: &mut MemorySource, line: &str, step: DurationMs, with_native: bool) {
+    let (name, values) = split(line);
+    let time = |index: usize| UtcMs(step.0 * index as i64);
+    if let Some(name) = name.strip_suffix("@st") {
+        let labels = labels(name);
+        for (index, start) in starts(values).into_iter().enumerate() {
+            if let Some(start) = start {
+                source.starts.insert((labels.clone(), time(index)), time(index) + start);
+            }
         }
-    }
-}
-
-fn load(source: &mut MemorySource, line: &str, step: DurationMs) {
-    if line.split_whitespace().any(|word| word.ends_with("@st")) {
         return;
     }
-    let (labels, values) = series(line);
-    let times = (0..).map(|index| UtcMs(step.0 * index));
-    let samples = times.zip(sequence(values)).filter_map(|(time, value)| Some(Sample::new(time, value?))).collect();
-    source.add(labels, samples);
+    let labels = labels(name);
+    if with_native && let Some(base) = labels.name().strip_suffix("_bucket") {
+        source.natives.push(labels.with("__name__", base).with("le", ""));
+    }
+    let items = sequence(values);
+    if items.contains(&Item::Native) {
+        source.natives.push(labels.clone());
+    }
+    source.add(labels, samples(&items, UtcMs(0), step));
+}
+
+fn samples(items: &[Item], from: UtcMs, step: DurationMs) -> Vec<Sample> {
+    let sample = |(index, item): (usize, &Item)| match item {
+        Item::Value(value) => Some(Sample::new(UtcMs(from.0 + step.0 * index as i64), *value)),
+        Item::Nothing | Item::Native => None,
+    };
+    items.iter().enumerate().filter_map(sample).collect()
 }
 
 fn check(source: &MemorySource, case: &Case, names: Names) -> Result<(), String> {
@@ -148,17 +210,39 @@ fn check(source: &MemorySource, case: &Case, names: Names) -> Result<(), String>
     }
     let limits = Limits::default();
     let answer = names.parse(&case.query).and_then(|query| match case.range {
-        None => query.instant(source, case.from, &limits),
-        Some((to, step)) => query.range(source, case.from, to, step, &limits),
+        None => query.answer_instant(source, case.from, &limits),
+        Some((to, step)) => query.answer_range(source, case.from, to, step, &limits),
     });
-    let value = match (answer, case.fails) {
-        (Err(_), true) => return Ok(()),
-        (Ok(value), true) => return Err(format!("answered {value:?} instead of failing")),
-        (Err(error), false) => return Err(error.to_string()),
-        (Ok(value), false) => value,
+    let Answer { value, notes } = match (answer, &case.fails) {
+        (Err(error), Some(said)) => return heard(&[error.to_string()], std::slice::from_ref(said), true),
+        (Ok(answer), Some(_)) => return Err(format!("answered {:?} instead of failing", answer.value)),
+        (Err(error), None) => return Err(error.to_string()),
+        (Ok(answer), None) => answer,
     };
     compare(case, &value)?;
+    heard(&notes.warnings(), &case.warnings, false)?;
+    heard(&notes.infos(), &case.infos, false)?;
     agrees_with_range(source, case, &value, names)
+}
+
+/// Everything expected is said, and where messages are expected, nothing else; a failure says it among other things.
+fn heard(said: &[String], expected: &[Said], within: bool) -> Result<(), String> {
+    let holds = |expected: &Said, text: &String| match expected {
+        Said::Any => true,
+        Said::None => false,
+        Said::Message(message) if within => text.contains(message.as_str()),
+        Said::Message(message) => text == message,
+        Said::Pattern(pattern) => pattern.is_match(text),
+    };
+    let met = |expected: &Said| match expected {
+        Said::None => said.is_empty(),
+        expected => said.iter().any(|text| holds(expected, text)),
+    };
+    let known = |text: &String| expected.is_empty() || expected.iter().any(|expected| holds(expected, text));
+    if expected.iter().all(met) && said.iter().all(known) {
+        return Ok(());
+    }
+    Err(format!("said {said:?} instead of {expected:?}"))
 }
 
 fn compare(case: &Case, value: &Value) -> Result<(), String> {
@@ -173,21 +257,25 @@ fn compare(case: &Case, value: &Value) -> Result<(), String> {
         Value::Vector(elements) => elements.iter().map(|(labels, sample)| (labels.clone(), vec![*sample])).collect(),
         Value::Matrix(rows) => rows.clone(),
     };
-    let times = |count: usize| (0..count as i64).map(move |index| UtcMs(from.0 + step.0 * index));
     let mut wanted: Vec<(Labels, Vec<Sample>)> = Vec::new();
     for line in &case.expected {
         let (labels, values) = match line.parse::<f64>() {
             Ok(_) => (Labels::default(), line.as_str()),
-            Err(_) => series(line),
+            Err(_) => {
+                let (name, values) = split(line);
+                (labels(name), values)
+            }
         };
-        let values = sequence(values);
-        let samples = times(values.len()).zip(values).filter_map(|(at, value)| Some(Sample::new(at, value?)));
-        wanted.push((labels, samples.collect()));
+        wanted.push((labels, samples(&sequence(values), from, step)));
     }
     wanted.retain(|(_, samples)| !samples.is_empty());
     if !case.ordered {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         wanted.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    // Steps of a range query that lie behind its end are expected of nobody.
+    if let Some((to, _)) = case.range {
+        wanted.iter_mut().for_each(|(_, samples)| samples.retain(|sample| sample.time <= to));
     }
     let same = found.len() == wanted.len() && found.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && close(&a.1, &b.1));
     if same { Ok(()) } else { Err(format!("answered {}\n      instead of {}", show(&found), show(&wanted))) }
@@ -196,7 +284,8 @@ fn compare(case: &Case, value: &Value) -> Result<(), String> {
 /// An instant query and a range query answer the same at the same time.
 fn agrees_with_range(source: &MemorySource, case: &Case, value: &Value, names: Names) -> Result<(), String> {
     let Value::Vector(elements) = value else { return Ok(()) };
-    if case.range.is_some() || case.query.contains("start()") || case.query.contains("end()") {
+    let scoped = ["start()", "end()", "step()", "range()"].iter().any(|word| case.query.contains(word));
+    if case.range.is_some() || scoped {
         return Ok(());
     }
     let minute = DurationMs::from_mins(1);
@@ -233,120 +322,4 @@ fn show(rows: &[(Labels, Vec<Sample>)]) -> String {
         format!("{labels} [{}]", values.join(" "))
     };
     rows.iter().map(row).collect::<Vec<_>>().join(", ")
-}
-
-/// Splits a line into the series it names and the rest.
-fn series(line: &str) -> (Labels, &str) {
-    let (mut quote, mut escaped, mut braces) = (None, false, 0);
-    let mut end = line.len();
-    for (index, char) in line.char_indices() {
-        match (quote, char) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) if open == char => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'' | '`') => quote = Some(char),
-            (None, '{') => braces += 1,
-            (None, '}') => {
-                end = index + 1;
-                break;
-            }
-            (None, ' ' | '\t') if braces == 0 => {
-                end = index;
-                break;
-            }
-            _ => {}
-        }
-    }
-    (labels(&line[..end]), line[end..].trim())
-}
-
-fn labels(text: &str) -> Labels {
-    let text = text.trim();
-    if text == "{}" {
-        return Labels::default();
-    }
-    let query = Query::parse(text).unwrap_or_else(|error| panic!("cannot read the series {text}: {error}"));
-    let selectors = query.selectors();
-    Labels::new(selectors[0].matchers.iter().map(|matcher| (matcher.name.clone(), matcher.value.clone())))
-}
-
-/// Expands `1 2+3x4 _ stale` into values, one per step; native histograms leave their steps out.
-fn sequence(text: &str) -> Vec<Option<f64>> {
-    let mut values = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        if rest.starts_with("{{") {
-            let end = rest.rfind("}}").unwrap();
-            let tail = &rest[end + 2..];
-            rest = tail.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
-            continue;
-        }
-        let (word, tail) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        rest = tail.trim_start();
-        expand(word, &mut values);
-    }
-    values
-}
-
-fn expand(word: &str, values: &mut Vec<Option<f64>>) {
-    match word {
-        "_" => return values.push(None),
-        "stale" => return values.push(Some(f64::from_bits(STALE_NAN_BITS))),
-        _ => {}
-    }
-    if let Ok(value) = word.parse() {
-        return values.push(Some(value));
-    }
-    let Some((body, times)) = word.rsplit_once('x') else { panic!("cannot read the value {word}") };
-    let times: usize = times.parse().unwrap();
-    match body {
-        "_" => return values.extend(std::iter::repeat_n(None, times)),
-        "stale" => return values.extend(std::iter::repeat_n(Some(f64::from_bits(STALE_NAN_BITS)), times)),
-        _ => {}
-    }
-    if let Ok(value) = body.parse() {
-        return values.extend(std::iter::repeat_n(Some(value), times + 1));
-    }
-    // The sign between start and step is the last one that does not belong to an exponent.
-    let split = body.char_indices().rev().find(|(index, char)| {
-        matches!(char, '+' | '-') && *index > 0 && !body[..*index].ends_with(['e', 'E', '+', '-'])
-    });
-    let (index, _) = split.unwrap();
-    let start: f64 = body[..index].parse().unwrap();
-    let step: f64 = body[index..].replace("+-", "-").parse().unwrap();
-    let mut value = start;
-    for _ in 0..=times {
-        values.push(Some(value));
-        value += step;
-    }
-}
-
-/// Reads `1h30m`, `15s`, `1ms` or a number of seconds.
-fn duration(text: &str) -> DurationMs {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return DurationMs((seconds * 1_000.0).round() as i64);
-    }
-    let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let mut total = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|char: char| !char.is_ascii_digit()).unwrap();
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|char: char| char.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        let unit = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            "y" => 31_536_000_000,
-            other => panic!("cannot read the duration {text}: {other}"),
-        };
-        total += number.parse::<i64>().unwrap() * unit;
-        rest = tail;
-    }
-    DurationMs(sign * total)
 }

@@ -1,6 +1,7 @@
 //! Series in memory.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -12,6 +13,10 @@ use wk_types::{Labels, MatchOp, Matcher, Sample, SeriesData, SeriesSource, UtcMs
 pub struct MemorySource {
     series: Vec<(Labels, Vec<Sample>)>,
     pub selects: Cell<usize>,
+    /// When samples began to count.
+    pub starts: HashMap<(Labels, UtcMs), UtcMs>,
+    /// Series that hold native histograms, whose samples are not kept.
+    pub natives: Vec<Labels>,
 }
 
 impl MemorySource {
@@ -29,6 +34,12 @@ impl MemorySource {
         kept.reverse();
         kept.sort_by_key(|sample| sample.time);
         kept.dedup_by_key(|sample| sample.time);
+    }
+
+    /// Tells whether a selector would find native histograms.
+    pub fn has_native(&self, matchers: &[Matcher]) -> bool {
+        let tests: Vec<Test> = matchers.iter().map(|matcher| test(matcher).unwrap()).collect();
+        self.natives.iter().any(|labels| tests.iter().all(|test| test(labels)))
     }
 }
 
@@ -57,6 +68,15 @@ impl SeriesSource for MemorySource {
             found.push(SeriesData { labels: labels.clone(), samples: Arc::from(&samples[low..high]) });
         }
         Ok(found)
+    }
+
+    fn starts(&self, series: &[SeriesData]) -> Vec<Vec<UtcMs>> {
+        if self.starts.is_empty() {
+            return Vec::new();
+        }
+        let of = |one: &SeriesData, sample: &Sample| self.starts.get(&(one.labels.clone(), sample.time)).copied();
+        let all = |one: &SeriesData| one.samples.iter().map(|sample| of(one, sample).unwrap_or(UtcMs(0))).collect();
+        series.iter().map(all).collect()
     }
 }
 

@@ -114,6 +114,8 @@ struct Success<'a, T> {
     data: T,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    infos: &'a [String],
 }
 
 /// The body of an answer, or why there is none.
@@ -121,12 +123,12 @@ pub type Answer = Result<Vec<u8>, Refusal>;
 
 /// Writes an answer.
 pub fn success(data: impl Serialize) -> Answer {
-    success_with(data, &[])
+    success_with(data, &[], &[])
 }
 
-/// Writes an answer about which something is to be said.
-pub fn success_with(data: impl Serialize, warnings: &[String]) -> Answer {
-    serde_json::to_vec(&Success { status: "success", data, warnings })
+/// Writes an answer about which something is to be said: what may be wrong with it, and with the question.
+pub fn success_with(data: impl Serialize, warnings: &[String], infos: &[String]) -> Answer {
+    serde_json::to_vec(&Success { status: "success", data, warnings, infos })
         .map_err(|error| Refusal::of(ErrorKind::Bug, &error))
 }
 

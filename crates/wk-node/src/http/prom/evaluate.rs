@@ -1,4 +1,4 @@
-//! Queries: evaluated at an instant or over a range, formatted, taken apart.
+//! Queries: evaluated at an instant or over a range, formatted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ static SLOTS: Semaphore = Semaphore::const_new(QUERIES_MAX);
 pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
     evaluated(node, params, |node, params, limits| {
         let at = time_or_now(params, "time")?;
-        Ok(parsed(params)?.instant(&node.metrics, at, limits)?)
+        Ok(parsed(params)?.answer_instant(&node.metrics, at, limits)?)
     })
     .await
 }
@@ -44,7 +44,7 @@ pub async fn query_range(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Par
         if end < start {
             return Err(Refusal::parameter("end", "it lies before start"));
         }
-        Ok(parsed(params)?.range(&node.metrics, start, end, step, limits)?)
+        Ok(parsed(params)?.answer_range(&node.metrics, start, end, step, limits)?)
     })
     .await
 }
@@ -66,12 +66,6 @@ pub async fn format_query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Pa
     answer(node, move |_| success(wk_promql::format(needed(&params, "query")?)?)).await
 }
 
-/// Takes a query apart into its syntax tree.
-#[utoipa::path(get, path = "/api/v1/parse_query", tag = "prometheus", params(("query" = String, Query)), responses((status = 200, body = Object), (status = 400, body = Object)))]
-pub async fn parse_query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
-    answer(node, move |_| success(wk_promql::syntax_tree(needed(&params, "query")?)?)).await
-}
-
 fn parsed(params: &Params) -> Result<Query, Refusal> {
     Ok(Query::parse(needed(params, "query")?)?)
 }
@@ -90,7 +84,7 @@ impl Drop for Abandoned {
 async fn evaluated(
     node: Arc<Node>,
     params: Params,
-    work: impl FnOnce(&Node, &Params, &Limits<'_>) -> Result<Value, Refusal> + Send + 'static,
+    work: impl FnOnce(&Node, &Params, &Limits<'_>) -> Result<wk_promql::Answer, Refusal> + Send + 'static,
 ) -> Response {
     let until = match deadline(&params) {
         Ok(until) => until,
@@ -106,13 +100,14 @@ async fn evaluated(
         let cancelled = || Instant::now() > until || gone.load(Ordering::Relaxed);
         let limits = Limits { cancelled: &cancelled, ..Limits::default() };
         let series_max = limit(&params, "limit")?;
-        let mut value = work(node, &params, &limits)?;
-        let warnings = match &mut value {
+        let wk_promql::Answer { mut value, notes } = work(node, &params, &limits)?;
+        let mut warnings = notes.warnings();
+        warnings.extend(match &mut value {
             Value::Vector(elements) => cut(elements, series_max),
             Value::Matrix(rows) => cut(rows, series_max),
             Value::Scalar(..) | Value::String(..) => Vec::new(),
-        };
-        success_with(value.to_prometheus_json(), &warnings)
+        });
+        success_with(value.to_prometheus_json(), &warnings, &notes.infos())
     })
     .await
 }

@@ -60,7 +60,7 @@ fn found_series(node: &Node, params: &Params) -> Answer {
     }
     let mut found: Vec<Labels> = found.into_iter().collect();
     let warnings = cut(&mut found, Some(series_max));
-    success_with(found, &warnings)
+    success_with(found, &warnings, &[])
 }
 
 /// What `of` answers for each selector, or for all series where there is none; sorted, each once.
@@ -75,7 +75,7 @@ fn list(params: &Params, of: impl Fn(&[Matcher], UtcMs, UtcMs) -> Result<Vec<Str
     }
     let mut all: Vec<String> = all.into_iter().collect();
     let warnings = cut(&mut all, limit);
-    success_with(all, &warnings)
+    success_with(all, &warnings, &[])
 }
 
 /// A name of a label in which clients write `U__` before it and `_` and hexadecimal digits for what else cannot stand
