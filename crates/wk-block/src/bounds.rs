@@ -8,8 +8,10 @@ pub const LABELS_MAX: usize = 1 << 22;
 pub const SERIES_SAMPLES_MAX: usize = 1 << 22;
 /// Bytes of the dictionary or of the layout once decompressed.
 pub const DIRECTORY_BYTES_MAX: usize = 1 << 27;
-/// Bytes of one stream of a value chunk once decompressed.
-pub const STREAM_BYTES_MAX: usize = 1 << 23;
+/// Series of one group.
+pub const GROUP_SERIES_MAX: usize = 1 << 14;
+/// Samples of all series of one group.
+pub const GROUP_SAMPLES_MAX: usize = 1 << 23;
 /// Bytes of a time chunk once decompressed.
 pub const TIME_CHUNK_BYTES_MAX: usize = 1 << 26;
 /// Bytes of one stored part.

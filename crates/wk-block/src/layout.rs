@@ -5,7 +5,8 @@ use std::ops::Range;
 use wk_types::UtcMs;
 
 use crate::bounds::{
-    DIRECTORY_BYTES_MAX, PART_BYTES_MAX, SEGMENT_SAMPLES, SERIES_MAX, SERIES_SAMPLES_MAX, TIME_CHUNK_BYTES_MAX,
+    DIRECTORY_BYTES_MAX, GROUP_SAMPLES_MAX, GROUP_SERIES_MAX, PART_BYTES_MAX, SEGMENT_SAMPLES, SERIES_MAX,
+    SERIES_SAMPLES_MAX, TIME_CHUNK_BYTES_MAX,
 };
 use crate::bytes::{Cursor, put_signed, put_varint, unpack};
 use crate::error::BlockError;
@@ -148,9 +149,10 @@ impl Layout {
     fn read_groups(&mut self, cursor: &mut Cursor<'_>) -> Result<(), BlockError> {
         let (mut series, mut chunk) = (0_usize, 0_usize);
         for _ in 0..cursor.count(SERIES_MAX)? {
-            let members = cursor.number(self.len() - series)?;
-            if members == 0 {
-                return Err(BlockError::corrupt(NAME, "a group is empty"));
+            let members = cursor.number((self.len() - series).min(GROUP_SERIES_MAX))?;
+            let samples: u64 = (series..series + members).map(|one| u64::from(self.span(one).count)).sum();
+            if members == 0 || samples > GROUP_SAMPLES_MAX as u64 {
+                return Err(BlockError::corrupt(NAME, "a group is empty or too large"));
             }
             self.groups.push(Group { series: series as u32, chunk: chunk as u32 });
             chunk += self.segments_of(series..series + members);
@@ -199,6 +201,9 @@ impl Layout {
             if at > plain as usize {
                 return Err(BlockError::corrupt(NAME, "a time vector stands outside its chunk"));
             }
+        }
+        if at != plain as usize {
+            return Err(BlockError::corrupt(NAME, "a time chunk is longer than its vectors"));
         }
         Ok(())
     }

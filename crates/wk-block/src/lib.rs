@@ -31,6 +31,8 @@ mod bytes;
 mod dictionary;
 mod error;
 mod header;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod layout;
 mod reader;
 mod scale;

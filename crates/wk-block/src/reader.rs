@@ -195,6 +195,3 @@ pub fn verify<S: PartSource + ?Sized>(source: &S) -> Result<Header, BlockError> 
     }
     Ok(header)
 }
-
-#[cfg(test)]
-mod tests;

@@ -148,6 +148,12 @@ pub enum BadMessage {
     /// A length points behind the end, or the message ends within a field.
     #[error("the message ends within a field")]
     Truncated,
+    /// The message is of the other version than its content type says: all of it would be passed over.
+    #[error("field {field} is none of this version of remote write; send the content type of the body's version")]
+    OtherVersion {
+        /// The number of the field.
+        field: u32,
+    },
     /// A key or a number cannot be read.
     #[error(transparent)]
     Encoding(#[from] DecodeError),

@@ -19,7 +19,7 @@ pub const NEEDLE: &str = "bearing 4711 seized";
 /// How rare [`NEEDLE`] is.
 pub const NEEDLE_ONE_IN: u64 = 1_000_000;
 /// Where it stands the first time.
-const NEEDLE_AT: u64 = 333_333;
+const NEEDLE_AT: u64 = 33_333;
 
 /// Syslog's words for the severities.
 const WORDS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];

@@ -77,7 +77,7 @@ fn sorted(answer: &Answer) -> Vec<f64> {
 fn compare_values(ours: &[f64], theirs: &[f64], part: f64) -> Result<f64> {
     let mut worst = 0.0_f64;
     for (one, other) in ours.iter().zip(theirs) {
-        if one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan() {
+        if one == other || one.is_nan() && other.is_nan() {
             continue;
         }
         let difference = (one - other).abs() / one.abs().max(other.abs());
@@ -105,6 +105,8 @@ mod tests {
         assert!(same(&one, &answer("2"), Nearness::Exact));
         assert!(same(&one, &answer("2.000000000001"), Nearness::Exact));
         assert!(!same(&one, &answer("2.1"), Nearness::Exact));
+        assert!(same(&answer("0"), &answer("-0"), Nearness::Exact));
+        assert!(!same(&answer("0"), &answer("1e-30"), Nearness::Exact));
         assert!(same(&one, &answer("2.1"), Nearness::Within(0.05)));
         assert!(!same(&one, &answer("2.2"), Nearness::Within(0.05)));
         assert!(!same(&one, &answer("2.2"), Nearness::ValuesWithin(0.05)));

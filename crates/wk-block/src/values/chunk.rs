@@ -7,8 +7,8 @@ use super::{
     BITS, CHAIN_MAX, CODES, CONSTANTS, Code, FIRSTS, HEADS, NAME, OUTLIER, OUTLIERS, PATCHES, SCALES, SEEDS, SPREADS,
     STREAMS, Spread, bits,
 };
-use crate::bounds::STREAM_BYTES_MAX;
-use crate::bytes::{Cursor, unpack, unzigzag};
+use crate::bounds::{GROUP_SAMPLES_MAX, PART_BYTES_MAX};
+use crate::bytes::{Cursor, VARINT_BYTES_MAX, unpack, unzigzag};
 use crate::error::BlockError;
 use crate::scale::Scale;
 
@@ -58,7 +58,8 @@ enum First {
 impl ValueChunk {
     /// Reads the directory of a chunk of `members`: ascending positions, and how many values each has.
     pub(crate) fn open(bytes: Vec<u8>, members: impl Iterator<Item = (usize, usize)>) -> Result<Self, BlockError> {
-        let streams = read_streams(&bytes)?;
+        let members: Vec<(usize, usize)> = members.collect();
+        let streams = read_streams(&bytes, members.len(), members.iter().map(|(_, count)| count).sum())?;
         let mut chunk = Self {
             bytes,
             streams,
@@ -86,7 +87,8 @@ impl ValueChunk {
             heads: [0; STREAMS],
             bits: 0,
         };
-        let series = members.map(|(position, count)| directory.next(position, count)).collect::<Result<_, _>>()?;
+        let next = |(position, count)| directory.next(position, count);
+        let series = members.into_iter().map(next).collect::<Result<_, _>>()?;
         directory.finish(&chunk.streams)?;
         chunk.series = series;
         Ok(chunk)
@@ -100,7 +102,7 @@ impl ValueChunk {
 
     fn inflate(&self, stream: usize) -> Result<Vec<u8>, BlockError> {
         let Stream { stored, plain } = &self.streams[stream];
-        unpack(&self.bytes[stored.clone()], *plain, STREAM_BYTES_MAX, NAME)
+        unpack(&self.bytes[stored.clone()], *plain, *plain, NAME)
     }
 
     /// Decompresses a stream where it is not yet.
@@ -307,7 +309,7 @@ impl Directory<'_> {
         self.bits += residuals * entry.spread.low_bits();
         if entry.code.outlying {
             let before = self.outliers.position();
-            for _ in 0..self.outliers.count(STREAM_BYTES_MAX)? {
+            for _ in 0..self.outliers.count(GROUP_SAMPLES_MAX)? {
                 self.outliers.varint()?;
             }
             entry.outliers = before..self.outliers.position();
@@ -336,7 +338,20 @@ impl Directory<'_> {
     }
 }
 
-fn read_streams(bytes: &[u8]) -> Result<Vec<Stream>, BlockError> {
+/// What a stream of a chunk of so many series and samples has at most: what it may take once decompressed.
+fn stream_bytes_max(stream: usize, series: usize, samples: usize) -> usize {
+    match stream {
+        CODES | SCALES | SPREADS | FIRSTS => series,
+        CONSTANTS | SEEDS => series * VARINT_BYTES_MAX,
+        OUTLIERS => (series + samples) * VARINT_BYTES_MAX,
+        PATCHES => (series + 2 * samples) * VARINT_BYTES_MAX,
+        BITS => (series + samples) * 8,
+        _ => samples,
+    }
+}
+
+/// Reads where the streams of a chunk of so many series and samples stand.
+fn read_streams(bytes: &[u8], series: usize, samples: usize) -> Result<Vec<Stream>, BlockError> {
     let mut cursor = Cursor::new(bytes, NAME);
     let mut streams = vec![Stream::default(); STREAMS];
     let mut order = Vec::with_capacity(STREAMS);
@@ -345,8 +360,8 @@ fn read_streams(bytes: &[u8]) -> Result<Vec<Stream>, BlockError> {
         if id >= STREAMS || order.iter().any(|(known, _)| *known == id) {
             return Err(BlockError::corrupt(NAME, "a stream is unknown or stands there twice"));
         }
-        streams[id].plain = cursor.number(STREAM_BYTES_MAX)?;
-        order.push((id, cursor.number(STREAM_BYTES_MAX)?));
+        streams[id].plain = cursor.number(stream_bytes_max(id, series, samples))?;
+        order.push((id, cursor.number(PART_BYTES_MAX)?));
     }
     let mut at = bytes.len() - cursor.left();
     for (id, stored) in order {
@@ -359,7 +374,7 @@ fn read_streams(bytes: &[u8]) -> Result<Vec<Stream>, BlockError> {
 }
 
 fn skip_patches(cursor: &mut Cursor<'_>) -> Result<(), BlockError> {
-    for _ in 0..cursor.count(STREAM_BYTES_MAX)? {
+    for _ in 0..cursor.count(GROUP_SAMPLES_MAX)? {
         cursor.varint()?;
         cursor.take(8)?;
     }
@@ -369,7 +384,7 @@ fn skip_patches(cursor: &mut Cursor<'_>) -> Result<(), BlockError> {
 fn apply_patches(bytes: &[u8], values: &mut [f64]) -> Result<(), BlockError> {
     let mut cursor = Cursor::new(bytes, NAME);
     let mut position = 0_usize;
-    for _ in 0..cursor.count(STREAM_BYTES_MAX)? {
+    for _ in 0..cursor.count(GROUP_SAMPLES_MAX)? {
         position += cursor.number(values.len())?;
         let bits = cursor.u64()?;
         let value = values.get_mut(position).ok_or(BlockError::corrupt(NAME, "a patch stands outside its series"))?;

@@ -4,4 +4,3 @@
 mod fixture;
 mod round_trip;
 mod size;
-mod workload;

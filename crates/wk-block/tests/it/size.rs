@@ -1,27 +1,27 @@
 use wk_block::{Header, Layout, SeriesReader, Writer};
-
-use crate::workload::Workload;
+use wk_sim::{MetricWorkload, MetricWorkloadOptions};
 
 /// Writes the workload as one block; returns bytes a sample without and with the dictionary, and bytes a series of it.
 fn measure(steps: usize) -> (f64, f64, f64) {
-    let workload = Workload::new(steps, 20_261_124);
+    let workload = MetricWorkload::new(MetricWorkloadOptions::default());
+    let targets = workload.targets();
+    let all = workload.collect(steps);
     let mut writer = Writer::new().unwrap();
-    for (series, samples) in workload.iter() {
-        writer.push(series, &samples).unwrap();
+    for one in &all {
+        writer.push(&one.series, &one.samples).unwrap();
     }
     let bytes = writer.finish().unwrap();
     let header = Header::read(&bytes[..]).unwrap();
     let layout = Layout::read(&header, &bytes[..]).unwrap();
     let mut reader = SeriesReader::new(&layout, &bytes[..]);
-    for (position, (_, samples)) in workload.iter().enumerate().step_by(97) {
-        assert_eq!(reader.samples(position).unwrap(), samples);
+    for (position, one) in all.iter().enumerate().step_by(97) {
+        assert_eq!(reader.samples(position).unwrap(), one.samples);
     }
     let samples = header.samples as f64;
     let dictionary = f64::from(header.dictionary.bytes);
     println!(
-        "{} series of {} targets x {steps}: {:.3} bytes/sample, with the dictionary {:.3} ({:.2} bytes/series)",
-        workload.len(),
-        workload.targets(),
+        "{} series of {targets} targets x {steps}: {:.3} bytes/sample, with the dictionary {:.3} ({:.2} bytes/series)",
+        all.len(),
         (bytes.len() as f64 - dictionary) / samples,
         bytes.len() as f64 / samples,
         dictionary / f64::from(header.series),

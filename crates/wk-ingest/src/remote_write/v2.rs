@@ -16,13 +16,18 @@ pub(super) fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) 
     let mut counts = Counts::default();
     let mut entry = Entry::default();
     fields(body, |tag, field| {
-        if let (5, Field::Bytes(bytes)) = (tag, field) {
-            counts.series += 1;
-            entry.clear();
-            entry.read(bytes, &mut counts)?;
-            if counts.are_within_bounds() {
-                entry.store(&symbols, parsed, texts);
+        match (tag, field) {
+            (5, Field::Bytes(bytes)) => {
+                counts.series += 1;
+                entry.clear();
+                entry.read(bytes, &mut counts)?;
+                if counts.are_within_bounds() {
+                    entry.store(&symbols, parsed, texts);
+                }
             }
+            // Reserved, for these are series and metadata of 1.0.
+            (1..=3, _) => return Err(BadMessage::OtherVersion { field: tag }),
+            _ => {}
         }
         Ok(())
     })

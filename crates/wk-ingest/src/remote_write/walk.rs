@@ -26,6 +26,8 @@ pub fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) -> Resu
                 }
             }
             (3, Field::Bytes(bytes)) => family(bytes, parsed)?,
+            // Symbols and series of 2.0.
+            (4 | 5, _) => return Err(BadMessage::OtherVersion { field: tag }),
             _ => {}
         }
         Ok(())

@@ -78,7 +78,9 @@ impl Signal {
             }
             Self::Gauge { level, off, spread, per_unit, dead_band, shown } => {
                 *off = LEVEL_MEMORY * *off + *spread * random.normal();
-                let value = ((*level + *off) * *per_unit).round() / *per_unit;
+                // What is above zero by nature stays there; and never the negative zero.
+                let least = if *level > 0.0 { 0.0 } else { f64::NEG_INFINITY };
+                let value = ((*level + *off).max(least) * *per_unit).round() / *per_unit + 0.0;
                 if shown.is_nan() || (value - *shown).abs() >= *dead_band {
                     *shown = value;
                 }

@@ -5,8 +5,6 @@ mod measure;
 mod model;
 mod queries;
 mod retention;
-#[path = "../../../wk-block/tests/it/workload.rs"]
-mod workload;
 
 use std::collections::BTreeMap;
 use std::path::Path;

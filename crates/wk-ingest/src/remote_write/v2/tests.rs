@@ -179,10 +179,15 @@ fn symbols_may_stand_behind_the_series_that_use_them() {
 }
 
 #[test]
-fn a_body_of_the_first_version_under_the_second_name_holds_nothing() {
-    let mut body = vec![0x0a, 0x02, 0x0a, 0x00];
-    body = snap::raw::Encoder::new().compress_vec(&body).unwrap();
-    assert_eq!(parse(&body, Some(CONTENT_TYPE), None).unwrap().series.len(), 0);
+fn a_body_of_one_version_under_the_name_of_the_other_is_refused() {
+    let refused = |plain: &[u8], name| {
+        let body = snap::raw::Encoder::new().compress_vec(plain).unwrap();
+        let error = parse(&body, Some(name), None).unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    let said = "is none of this version of remote write; send the content type of the body's version";
+    assert_eq!(refused(&[0x0a, 0x02, 0x0a, 0x00], CONTENT_TYPE), format!("field 1 {said}"));
+    assert_eq!(refused(&[0x22, 0x00], "application/x-protobuf"), format!("field 4 {said}"));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use wk_sim::{MetricWorkload, MetricWorkloadOptions};
 use wk_types::MatchOp;
 
-use super::workload::Workload;
 use super::*;
 use crate::io::SystemIo;
 
@@ -26,9 +26,8 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
 #[test]
 #[ignore = "measures for a minute; run by hand"]
 fn measure_a_ship() {
-    let workload = Workload::new(STEPS, 20_261_124);
-    let series: Vec<_> = workload.iter().collect();
-    let (count, targets) = (workload.len(), workload.targets());
+    let mut workload = MetricWorkload::new(MetricWorkloadOptions::default());
+    let (count, targets) = (workload.series(), workload.targets());
     println!("{count} series of {targets} targets, {STEPS} samples each, {:.0} MiB before the store", resident_mib());
     let before = resident_mib();
     let dir = tempfile::tempdir().unwrap();
@@ -36,12 +35,11 @@ fn measure_a_ship() {
     let (store, _) = MetricStore::open(Arc::new(SystemIo), dir.path(), options.clone()).unwrap();
     let (mut appending, mut upkeep, mut parts, mut merges) = (0.0, 0.0, 0, 0);
     for step in 0..STEPS {
-        let one = |(series, samples): &(&Arc<Series>, Vec<Sample>)| SeriesSamples {
-            series: Arc::clone(series),
-            samples: vec![samples[step]],
-        };
-        let record: Vec<SeriesSamples> = series.iter().map(one).collect();
-        let now = UtcMs(1_790_000_000_000 + (step as i64 + 1) * 15_000);
+        let mut record = Vec::with_capacity(count);
+        workload.step(|_, series, sample| {
+            record.push(SeriesSamples { series: Arc::clone(series), samples: vec![sample] });
+        });
+        let now = workload.time();
         let begin = Instant::now();
         store.append(Seq(step as u64 + 1), now, &record).unwrap();
         appending += begin.elapsed().as_secs_f64();
@@ -51,7 +49,7 @@ fn measure_a_ship() {
         (parts, merges) = (parts + done.parts_written, merges + done.files_merged);
     }
     store.flush().unwrap();
-    let samples = (series.len() * STEPS) as f64;
+    let samples = (count * STEPS) as f64;
     let stats = store.stats();
     println!(
         "append {:.1} M samples/s; upkeep of {parts} parts and {merges} merged files {upkeep:.1} s",
@@ -66,7 +64,7 @@ fn measure_a_ship() {
     drop(store);
     let (store, _) = timed("open", || MetricStore::open(Arc::new(SystemIo), dir.path(), options).unwrap());
     let equal = |name, value| Matcher::new(name, MatchOp::Equal, value);
-    let narrow = [equal("__name__", "node_load"), equal("instance", "host-07:9100"), equal("part", "host1")];
+    let narrow = [equal("__name__", "node_load1"), equal("instance", "node-07:9100")];
     let busy = [equal("__name__", "node_cpu_seconds_total")];
     let all = |matchers: &[Matcher]| {
         let found = store.select(matchers, UtcMs::MIN, UtcMs::MAX, usize::MAX).unwrap();
