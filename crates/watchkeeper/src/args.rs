@@ -33,7 +33,7 @@ pub struct Common {
 pub enum Verb {
     /// Run the ship node: take in, store, detect, tell, answer
     Ship(ShipArgs),
-    /// Ask the stored data: PromQL or SQL
+    /// Ask the stored data: PromQL, log search or SQL
     #[command(subcommand)]
     Query(QueryVerb),
     /// Ask in plain words, such as "how full are the disks"
@@ -113,6 +113,8 @@ pub struct ShipArgs {
 pub enum QueryVerb {
     /// PromQL, at one instant or over a range
     Promql(PromqlArgs),
+    /// Log lines: search, count over time, list frequent values, follow
+    Logs(LogsArgs),
     /// SQL (SQLite's dialect) over logs, incidents, signals and assets
     Sql {
         /// The query
@@ -137,6 +139,55 @@ pub struct PromqlArgs {
     /// Step of a range
     #[arg(long, requires = "start", default_value = "60s")]
     pub step: String,
+}
+
+/// Which log lines, and how to show them.
+#[derive(Args)]
+pub struct LogsArgs {
+    /// Text that the messages hold, in any case
+    pub text: Option<String>,
+    /// Regular expression that the messages match
+    #[arg(long, value_name = "PATTERN")]
+    pub regex: Option<String>,
+    /// Of this asset; may be given several times
+    #[arg(long)]
+    pub asset: Vec<String>,
+    /// Of this program; may be given several times
+    #[arg(long)]
+    pub app: Vec<String>,
+    /// As bad as this, or worse
+    #[arg(long, value_parser = ["info", "minor", "major", "critical"])]
+    pub severity: Option<String>,
+    /// Further condition: field=value, field!=value, field~=pattern or field!~=pattern
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub conditions: Vec<String>,
+    /// How far back from now, such as 30m
+    #[arg(long, value_name = "SPAN", conflicts_with = "start")]
+    pub since: Option<String>,
+    /// Earliest time, in seconds since 1970 or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// Latest time
+    #[arg(long, value_name = "TIME")]
+    pub end: Option<String>,
+    /// At most so many lines or values
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// Oldest first instead of newest first
+    #[arg(long)]
+    pub oldest: bool,
+    /// Go on from here, as the answer before said
+    #[arg(long, value_name = "PLACE")]
+    pub cursor: Option<String>,
+    /// Count per step of time, such as 5m, instead of listing
+    #[arg(long, value_name = "STEP", conflicts_with_all = ["limit", "oldest", "cursor"])]
+    pub histogram: Option<String>,
+    /// List the most frequent values of this field instead; several for combinations
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["histogram", "oldest", "cursor"])]
+    pub top: Vec<String>,
+    /// Go on with the lines that come in
+    #[arg(long, short, conflicts_with_all = ["histogram", "top", "oldest", "cursor"])]
+    pub follow: bool,
 }
 
 /// Which incidents, and what to do with one.

@@ -144,6 +144,30 @@ impl Client {
         }
     }
 
+    /// Reads server-sent events of the running node until it ends them, and passes the data of each to `take`.
+    ///
+    /// # Errors
+    /// A node that is down or ends the stream, or its refusal.
+    pub async fn follow(&self, path: &str, mut take: impl FnMut(&str)) -> Result<()> {
+        let Self::Running(client) = self else { bail!("only a running node can be followed") };
+        let request = client.get(format!("http://localhost{path}")).timeout(DOWNLOAD_MAX);
+        let mut response = request.send().await.context("could not reach the node over its socket")?;
+        if !response.status().is_success() {
+            return Err(refusal(&response.bytes().await?));
+        }
+        let mut pending = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            pending.extend_from_slice(&chunk);
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                if let Some(data) = String::from_utf8_lossy(&line).trim_end().strip_prefix("data: ") {
+                    take(data);
+                }
+            }
+        }
+        bail!("the node has ended the stream")
+    }
+
     /// Reads from the node's API.
     ///
     /// # Errors

@@ -109,6 +109,47 @@ pub fn table(answer: &Value) {
     }
 }
 
+/// Prints JSON in one line.
+pub fn json_line(value: &Value) {
+    println!("{value}");
+}
+
+/// Prints one log line.
+pub fn log_line(row: &Value) {
+    let [severity, asset, app, message] = ["severity", "asset", "app", "message"].map(|key| cell(&row[key]));
+    println!("{} {severity:8} {asset} {app}: {message}", time(&row["time"]));
+}
+
+/// Prints a page of log lines.
+pub fn log_page(answer: &Value) {
+    list(answer, "rows").iter().for_each(log_line);
+    if let Some(next) = answer["next"].as_str() {
+        eprintln!("there are more lines; go on: --cursor {next}");
+    }
+}
+
+/// Prints how many log lines there are of each severity per step.
+pub fn log_histogram(answer: &Value) {
+    let severities: Vec<String> = list(answer, "severities").iter().map(cell).collect();
+    let head: Vec<&str> = std::iter::once("from").chain(severities.iter().map(String::as_str)).collect();
+    let rows: Vec<Vec<String>> = list(answer, "bins")
+        .iter()
+        .map(|bin| std::iter::once(time(&bin["start"])).chain(list(bin, "counts").iter().map(cell)).collect())
+        .collect();
+    columns(&head, &rows);
+}
+
+/// Prints the most frequent values.
+pub fn log_values(answer: &Value) {
+    let fields: Vec<String> = list(answer, "fields").iter().map(cell).collect();
+    let head: Vec<&str> = std::iter::once("lines").chain(fields.iter().map(String::as_str)).collect();
+    let rows: Vec<Vec<String>> = list(answer, "top")
+        .iter()
+        .map(|one| std::iter::once(cell(&one["count"])).chain(list(one, "values").iter().map(cell)).collect())
+        .collect();
+    columns(&head, &rows);
+}
+
 /// Prints the answer to a question.
 pub fn answer(answer: &Value) {
     println!("{}", cell(&answer["text"]));

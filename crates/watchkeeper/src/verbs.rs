@@ -11,7 +11,7 @@ use crate::args::{
     TokenVerb, Verb,
 };
 use crate::client::{Client, default_data};
-use crate::{offline, print, ship};
+use crate::{logs, offline, print, ship};
 
 /// Carries out the command line.
 ///
@@ -34,6 +34,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Verb::Journal(JournalVerb::Verify { head }) => offline::verify_journal(&data, head.as_deref(), common.json),
         Verb::Record { out, for_span } => runtime()?.block_on(record(&data, &out, for_span.unwrap_or(0), common.json)),
+        Verb::Query(QueryVerb::Logs(args)) => runtime()?.block_on(logs::run(&args, &data, common.json)),
         Verb::Doctor { config } => runtime()?.block_on(doctor(data, config, common.json)),
         other => runtime()?.block_on(ask_node(other, &common, data)),
     }
@@ -114,6 +115,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         Verb::ConfirmClock => (client.post("/api/v1/clock/confirm", &Value::Null).await?, print::json),
         Verb::SetupToken => (client.post("/api/v1/setup-token", &Value::Null).await?, print::setup_token),
         Verb::Ship(_)
+        | Verb::Query(QueryVerb::Logs(_))
         | Verb::Replay { .. }
         | Verb::Rules(_)
         | Verb::Config(_)

@@ -7,6 +7,7 @@ mod events;
 mod extract;
 pub mod incidents;
 mod ingest;
+mod logs;
 mod openapi;
 mod params;
 mod problem;
@@ -75,6 +76,10 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         prom::status::tsdb,
         query::sql,
         query::ask,
+        logs::query,
+        logs::histogram,
+        logs::top,
+        logs::tail::stream,
         ingest::write,
         ingest::logs,
         status::status,
@@ -101,7 +106,7 @@ struct Description;
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    openapi::with_forms(Description::openapi(), &prom::FORM_PATHS)
+    openapi::with_forms(Description::openapi(), &[&prom::FORM_PATHS[..], &logs::FORM_PATHS].concat())
 }
 
 /// The router of a node.
@@ -129,6 +134,7 @@ pub fn router(node: &Arc<Node>) -> Router {
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
         .layer(axum::middleware::map_response(extract::explain))
         .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/logs/tail", get(logs::tail::stream))
         .route("/api/v1/recording", get(recording::stream))
         .fallback_service(get(console::serve).layer(CompressionLayer::new()))
         .with_state(Arc::clone(node))
@@ -155,6 +161,7 @@ fn people() -> Router<Arc<Node>> {
 fn questions() -> Router<Arc<Node>> {
     Router::new()
         .merge(prom::routes())
+        .merge(logs::routes())
         .route("/api/v1/sql", post(query::sql))
         .route("/api/v1/ask", post(query::ask))
         .route("/api/v1/status", get(status::status))

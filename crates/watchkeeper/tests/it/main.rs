@@ -9,11 +9,13 @@
 mod access;
 mod crash;
 mod faults;
+mod grafana;
 mod grafana_requests;
 mod harness;
 mod ingest;
 mod interop;
 mod lifecycle;
+mod log_search;
 mod prometheus_api;
 mod remote_write;
 mod remote_write_v2;

@@ -640,6 +640,13 @@ fn the_description_names_these_interfaces() {
     /api/v1/labels get
     /api/v1/labels post
     /api/v1/logs post
+    /api/v1/logs/histogram get
+    /api/v1/logs/histogram post
+    /api/v1/logs/query get
+    /api/v1/logs/query post
+    /api/v1/logs/tail get
+    /api/v1/logs/top get
+    /api/v1/logs/top post
     /api/v1/mails get
     /api/v1/metadata get
     /api/v1/pipeline get

@@ -33,7 +33,8 @@ pub struct ListQuery {
     limit: Option<usize>,
 }
 
-/// Lists incidents, the latest first.
+/// Lists incidents, the latest first. Times here and everywhere in this interface are milliseconds since 1970, except
+/// in the answers to questions (`/api/v1/ask`) and to SQL, which have texts.
 #[utoipa::path(get, path = "/api/v1/incidents", tag = "incidents", params(ListQuery), responses((status = 200, body = Object)))]
 pub async fn list(
     Shared(node): Shared<Arc<Node>>,

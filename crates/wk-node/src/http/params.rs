@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
+use wk_types::{DurationMs, UtcMs};
 
 use crate::http::problem::Problem;
 
@@ -21,8 +22,42 @@ impl Params {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Parameters as a test gives them.
+    #[cfg(test)]
+    pub fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    /// All parameters in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn read(&mut self, encoded: &[u8]) {
         self.0.extend(form_urlencoded::parse(encoded).into_owned());
+    }
+}
+
+/// Reads a time: seconds since 1970, or RFC 3339.
+pub fn read_time(text: &str) -> Result<UtcMs, String> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && seconds.is_finite()
+    {
+        return Ok(UtcMs::from_secs_f64(seconds));
+    }
+    text.parse().map_err(|_| format!("{text:?} is no time; give seconds since 1970 or RFC 3339"))
+}
+
+/// Reads a span: seconds, or as PromQL writes it (`1m`, `1h30m`).
+pub fn read_span(text: &str) -> Result<DurationMs, String> {
+    let ms = match text.parse::<f64>() {
+        Ok(seconds) => seconds * 1_000.0,
+        Err(_) => wk_promql::parse_duration(text).map_or(f64::NAN, |span| span.0 as f64),
+    };
+    if (1.0..1e15).contains(&ms) {
+        Ok(DurationMs(ms as i64))
+    } else {
+        Err(format!("{text:?} is no span of time above zero; write 15, 15s or 1h30m"))
     }
 }
 
@@ -43,5 +78,27 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             params.read(&body);
         }
         Ok(params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_seconds_or_rfc_3339() {
+        assert_eq!(read_time("1700000000.5"), Ok(UtcMs(1_700_000_000_500)));
+        assert_eq!(read_time("2023-11-14T22:13:20Z"), Ok(UtcMs(1_700_000_000_000)));
+        assert!(read_time("noon").is_err() && read_time("NaN").is_err());
+    }
+
+    #[test]
+    fn steps_are_seconds_or_promql_spans_above_zero() {
+        assert_eq!(read_span("15"), Ok(DurationMs(15_000)));
+        assert_eq!(read_span("0.5"), Ok(DurationMs(500)));
+        assert_eq!(read_span("1h30m"), Ok(DurationMs(5_400_000)));
+        for wrong in ["0", "-1", "often", "NaN", "inf"] {
+            assert!(read_span(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub struct SqlQuery {
     query: String,
 }
 
-/// Answers SQL.
+/// Answers SQL. Times are texts such as `2026-11-24 02:14:00.000`, in UTC.
 #[utoipa::path(post, path = "/api/v1/sql", tag = "query", request_body = SqlQuery, responses((status = 200, body = Object), (status = 400, body = Object)))]
 pub async fn sql(
     Shared(node): Shared<Arc<Node>>,
@@ -49,7 +49,8 @@ pub struct Question {
     question: String,
 }
 
-/// Answers a question, showing the query it ran.
+/// Answers a question, showing the query it ran. Times in `data`, such as an incident's `opened`, are RFC 3339 texts, where
+/// `/api/v1/incidents` has milliseconds since 1970.
 #[utoipa::path(post, path = "/api/v1/ask", tag = "query", request_body = Question, responses((status = 200, body = Object)))]
 pub async fn ask(
     Shared(node): Shared<Arc<Node>>,
