@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wk_config::Config;
+use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{Intake as _, Refused};
 use wk_lake::Lake;
 use wk_store::intake::IntakeLog;
@@ -43,6 +44,8 @@ pub struct Node {
     pub state: State,
     /// Whose a record is.
     pub identity: Arc<NodeIdentity>,
+    /// The series that came by remote write.
+    pub series: SeriesCache,
     /// The sources and their counters.
     pub sources: SourceRegistry,
     /// Counters of the stages behind the intake log.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use wk_config::Config;
 use wk_engine::Engine;
 use wk_ingest::AssetTable;
+use wk_ingest::series_cache::SeriesCache;
 use wk_lake::{Lake, LakeOptions};
 use wk_store::intake::{IntakeLog, IntakeOptions};
 use wk_store::io::SystemIo;
@@ -218,6 +219,7 @@ pub(crate) fn open_node(
         lake,
         state,
         identity,
+        series: SeriesCache::default(),
         sources: SourceRegistry::default(),
         stages: Arc::default(),
         health: Health::default(),

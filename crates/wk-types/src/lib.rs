@@ -4,6 +4,7 @@
 
 pub mod asset;
 pub mod command;
+pub mod digest;
 pub mod error;
 pub mod fact;
 pub mod id;
@@ -24,7 +25,7 @@ pub use error::ErrorKind;
 pub use fact::{Fact, FactBody};
 pub use id::{AssetId, CommandId, IncidentId, PersonRef, Seq, SignalId, SourceName, VesselId};
 pub use incident::{Because, Incident, IncidentState};
-pub use intake::{Body, IntakeRecord, NewRecord};
+pub use intake::{Body, IntakeRecord, Kinds, NewRecord};
 pub use labels::{Labels, SeriesId};
 pub use log::LogRecord;
 pub use series::{MatchOp, Matcher, Sample, Series, SeriesData, SeriesSamples, SeriesSource};

@@ -37,13 +37,14 @@ pub async fn write(
             &body,
             text(&headers, &header::CONTENT_TYPE),
             text(&headers, &header::CONTENT_ENCODING),
+            node.series.request(&context, ingest.peer),
         )
         .map_err(|error| {
             context.stats.rejected("not remote write 1.0", 1, &chain(&error));
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
             Problem::new(status, chain(&error))
         })?;
-        Ok(remote_write::records(&context, parsed, ingest.peer))
+        Ok(remote_write::records(&context, parsed))
     })
     .await?;
     let stored = store(&context, records).await?;
