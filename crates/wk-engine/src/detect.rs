@@ -10,9 +10,11 @@
 
 mod track;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 
 use serde::{Deserialize, Serialize};
+use wk_types::digest::DigestMap;
 use wk_types::signal::Band;
 use wk_types::{
     AssetId, Direction, DurationMs, Evidence, RuleKind, RuleRef, Sample, Series, SeriesId, SeriesSamples, Signal,
@@ -40,8 +42,8 @@ const SWEEP_EVERY: DurationMs = DurationMs::from_hours(1);
 /// The detectors of all series, and what they hold open.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Detection {
-    #[serde(with = "exact::pairs")]
-    tracks: BTreeMap<SeriesId, Track>,
+    #[serde(with = "exact::digests")]
+    tracks: DigestMap<SeriesId, Track>,
     /// Series whose signal is open.
     raised: BTreeSet<SeriesId>,
     /// Samples not looked at because the bound on series was reached.
@@ -68,14 +70,15 @@ impl Detection {
     /// Looks at the samples of one series of a family.
     pub(crate) fn step(&mut self, one: &SeriesSamples, family: &Family, correlator: &mut Correlator, out: &mut Outbox) {
         let id = one.series.id;
-        if !self.tracks.contains_key(&id) {
-            if self.tracks.len() >= self.series_max {
+        let followed = self.tracks.len();
+        let track = match self.tracks.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(_) if followed >= self.series_max => {
                 self.refused += one.samples.len() as u64;
                 return;
             }
-            self.tracks.insert(id, Track::default());
-        }
-        let track = self.tracks.get_mut(&id).expect("the track was found or put in above");
+            Entry::Vacant(free) => free.insert(Track::default()),
+        };
         track.heard(out.steady());
         let latest = out.at() + FUTURE_MAX;
         track.rewind(latest);

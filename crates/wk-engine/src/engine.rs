@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use wk_types::digest::{Place, Remembered};
 use wk_types::{
     AssetId, Body, Command, CommandId, DurationMs, ErrorKind, Fact, FactBody, Incident, IntakeRecord, LogRecord, Seq,
-    SeriesId, SeriesSamples, SourceName, Verb,
+    Series, SeriesId, SeriesSamples, SourceName, Verb,
 };
 
 use crate::clock::Clock;
@@ -112,13 +113,44 @@ pub struct Engine {
     options: EngineOptions,
     state: State,
     /// What happens to a series' samples; derived from labels and rules, so it is not saved.
-    routes: BTreeMap<SeriesId, Route>,
+    routes: Remembered<SeriesId, Route>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Route {
     family: Option<&'static Family>,
     keep: Option<DurationMs>,
+    /// Where the labels `job` and `instance` stand.
+    job: Option<u32>,
+    instance: Option<u32>,
+}
+
+impl Route {
+    fn new(series: &Series, window: &Window) -> Self {
+        let place = |wanted: &str| series.labels.pairs().binary_search_by(|(name, _)| (**name).cmp(wanted)).ok();
+        let place = |wanted| place(wanted).and_then(|at| u32::try_from(at).ok());
+        Self {
+            family: family_for(series),
+            keep: window.keeps(&series.labels),
+            job: place("job"),
+            instance: place("instance"),
+        }
+    }
+
+    /// Job and instance of a series; without either it is its source's, by asset.
+    fn speaker<'a>(&self, source: &'a SourceName, series: &'a Series) -> (&'a str, &'a str) {
+        let label = |at: Option<u32>| series.labels.pairs().get(at? as usize).map(|(_, value)| &**value);
+        match (label(self.job), label(self.instance)) {
+            (None, None) => (source.as_str(), series.asset.as_str()),
+            (job, instance) => (job.unwrap_or_default(), instance.unwrap_or_default()),
+        }
+    }
+}
+
+/// Tells whether two speakers are the same one; those of one target most often share their texts.
+fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
+    let same = |a: &str, b: &str| std::ptr::eq(a, b) || a == b;
+    same(one.0, other.0) && same(one.1, other.1)
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -174,7 +206,7 @@ impl Engine {
             .rules
             .set(&files, &mut state.window, &mut state.correlator, &mut nobody)
             .expect("the shipped rules load, which a test shows");
-        Self { options, state, routes: BTreeMap::new() }
+        Self { routes: Remembered::new(options.series_max), options, state }
     }
 
     /// Works on the next record and returns what was concluded.
@@ -256,25 +288,24 @@ impl Engine {
         let Loaded { mut state } = serde_json::from_slice(bytes).map_err(EngineError::Read)?;
         state.configure(&options);
         state.rules.restore(&mut state.window);
-        Ok(Self { options, state, routes: BTreeMap::new() })
+        Ok(Self { routes: Remembered::new(options.series_max), options, state })
     }
 
     fn samples(&mut self, source: &SourceName, series: &[SeriesSamples], out: &mut Outbox) {
-        let mut spoken = None;
+        let (mut spoken, mut place) = (None, Place::default());
         for one in series {
-            let (job, instance) = metric_speaker(source, one);
-            if spoken != Some((job, instance)) {
+            let route = self.route(one, &mut place);
+            let (job, instance) = route.speaker(source, &one.series);
+            if spoken.is_none_or(|before| !is_same(before, (job, instance))) {
                 spoken = Some((job, instance));
                 self.note_instance(one);
                 let key = SpeakerKey::Metrics { job: job.into(), instance: instance.into() };
                 let state = &mut self.state;
                 state.silences.hear(key, &one.series.asset, &mut state.correlator, out);
             }
-            let route = self.route(one);
             let state = &mut self.state;
             if let Some(keep) = route.keep {
-                let labels = &one.series.labels;
-                state.window.push(labels, &one.samples, keep, out.at());
+                state.window.push(one, keep, out.at());
             }
             if let Some(family) = route.family {
                 state.detection.step(one, family, &mut state.correlator, out);
@@ -282,15 +313,17 @@ impl Engine {
         }
     }
 
-    fn route(&mut self, one: &SeriesSamples) -> Route {
-        if let Some(route) = self.routes.get(&one.series.id) {
-            return *route;
+    fn route(&mut self, one: &SeriesSamples, place: &mut Place) -> Route {
+        let id = one.series.id;
+        if let Some((route, fading)) = self.routes.get_after(id, place) {
+            let route = *route;
+            if fading {
+                self.routes.keep(id);
+            }
+            return route;
         }
-        if self.routes.len() >= self.options.series_max.saturating_mul(2) {
-            self.routes.clear();
-        }
-        let route = Route { family: family_for(&one.series), keep: self.state.window.keeps(&one.series.labels) };
-        self.routes.insert(one.series.id, route);
+        let route = Route::new(&one.series, &self.state.window);
+        self.routes.insert(id, route);
         route
     }
 
@@ -309,8 +342,12 @@ impl Engine {
     }
 
     fn logs(&mut self, source: &SourceName, logs: &[LogRecord], out: &mut Outbox) {
-        let assets: BTreeSet<&AssetId> = logs.iter().map(|log| &log.asset).collect();
-        for asset in assets.into_iter().filter(|asset| **asset != AssetId::unknown()) {
+        let mut assets: Vec<&AssetId> = logs.iter().map(|log| &log.asset).collect();
+        // Most often they share their texts: the places tell faster than the texts which are the same.
+        assets.sort_unstable_by_key(|asset| asset.as_str().as_ptr());
+        assets.dedup_by_key(|asset| asset.as_str().as_ptr());
+        let (assets, unknown) = (assets.into_iter().collect::<BTreeSet<_>>(), AssetId::unknown());
+        for asset in assets.into_iter().filter(|asset| **asset != unknown) {
             let key = SpeakerKey::Logs { source: source.as_str().into(), asset: asset.clone() };
             let state = &mut self.state;
             state.silences.hear(key, asset, &mut state.correlator, out);
@@ -359,7 +396,7 @@ impl Engine {
                     .rules
                     .set(files, &mut state.window, &mut state.correlator, out)
                     .map_err(|error| error.in_full())?;
-                self.routes.clear();
+                self.routes = Remembered::new(self.options.series_max);
                 out.push(FactBody::RulesLoaded { rules, command: command.id.clone() });
                 Ok(())
             }
@@ -370,15 +407,6 @@ impl Engine {
                 Ok(())
             }
         }
-    }
-}
-
-/// Job and instance of a series; without either it is its source's, by asset.
-fn metric_speaker<'a>(source: &'a SourceName, one: &'a SeriesSamples) -> (&'a str, &'a str) {
-    let labels = &one.series.labels;
-    match (labels.get("job"), labels.get("instance")) {
-        (None, None) => (source.as_str(), one.series.asset.as_str()),
-        (job, instance) => (job.unwrap_or_default(), instance.unwrap_or_default()),
     }
 }
 

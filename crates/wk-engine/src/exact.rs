@@ -91,6 +91,28 @@ pub(crate) mod pairs {
     }
 }
 
+/// Maps by digest as lists of pairs in key order.
+pub(crate) mod digests {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use wk_types::SeriesId;
+    use wk_types::digest::DigestMap;
+
+    pub(crate) fn serialize<V: Serialize, S: Serializer>(
+        map: &DigestMap<SeriesId, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut pairs: Vec<(&SeriesId, &V)> = map.iter().collect();
+        pairs.sort_unstable_by_key(|(id, _)| **id);
+        serializer.collect_seq(pairs)
+    }
+
+    pub(crate) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<DigestMap<SeriesId, V>, D::Error> {
+        Vec::<(SeriesId, V)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
+    }
+}
+
 /// Samples packed as differences of times and exclusive-ors of values, in hexadecimal text.
 pub(crate) mod samples {
     use std::collections::VecDeque;

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use regex::Regex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use wk_types::digest::DigestMap;
 use wk_types::series::SourceError;
-use wk_types::{DurationMs, Labels, MatchOp, Matcher, Sample, SeriesData, SeriesSource, UtcMs};
+use wk_types::{
+    DurationMs, Labels, MatchOp, Matcher, Sample, SeriesData, SeriesId, SeriesSamples, SeriesSource, UtcMs,
+};
 
 use crate::exact;
 
@@ -78,6 +81,75 @@ struct Held {
     samples: VecDeque<Sample>,
 }
 
+/// Held samples: found by id as they come in, and in the order of names and labels as rules read them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "BTreeMap<Arc<str>, ByLabels>")]
+struct HeldSeries {
+    by_name: BTreeMap<Arc<str>, BTreeMap<Labels, SeriesId>>,
+    held: DigestMap<SeriesId, Held>,
+}
+
+/// The saved form of the series of one name.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct ByLabels(Vec<(Labels, Held)>);
+
+impl From<BTreeMap<Arc<str>, ByLabels>> for HeldSeries {
+    fn from(saved: BTreeMap<Arc<str>, ByLabels>) -> Self {
+        let mut series = Self::default();
+        for (labels, held) in saved.into_values().flat_map(|ByLabels(pairs)| pairs) {
+            *series.entry(labels.id(), &labels) = held.samples;
+        }
+        series
+    }
+}
+
+impl Serialize for HeldSeries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pairs = |ids: &BTreeMap<Labels, SeriesId>| -> Vec<(Labels, &Held)> {
+            ids.iter().filter_map(|(labels, id)| Some((labels.clone(), self.held.get(id)?))).collect()
+        };
+        serializer.collect_map(self.by_name.iter().map(|(name, ids)| (name, pairs(ids))))
+    }
+}
+
+impl HeldSeries {
+    fn get_mut(&mut self, id: SeriesId) -> Option<&mut VecDeque<Sample>> {
+        self.held.get_mut(&id).map(|held| &mut held.samples)
+    }
+
+    /// The samples of a series, which is taken up where it is new.
+    fn entry(&mut self, id: SeriesId, labels: &Labels) -> &mut VecDeque<Sample> {
+        if !self.held.contains_key(&id) {
+            let ids = match self.by_name.get_mut(labels.name()) {
+                Some(ids) => ids,
+                None => self.by_name.entry(labels.name().into()).or_default(),
+            };
+            ids.insert(labels.clone(), id);
+        }
+        &mut self.held.entry(id).or_default().samples
+    }
+
+    /// Drops the series for which `keep` answers false.
+    fn retain(&mut self, mut keep: impl FnMut(&Labels, &mut VecDeque<Sample>) -> bool) {
+        let held = &mut self.held;
+        self.by_name.retain(|_, ids| {
+            ids.retain(|labels, id| {
+                let kept = held.get_mut(id).is_some_and(|held| keep(labels, &mut held.samples));
+                if !kept {
+                    held.remove(id);
+                }
+                kept
+            });
+            !ids.is_empty()
+        });
+    }
+
+    fn samples(&self) -> usize {
+        self.held.values().map(|held| held.samples.len()).sum()
+    }
+}
+
 /// A bounded window of samples.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Window {
@@ -85,19 +157,11 @@ pub(crate) struct Window {
     selections: Vec<Selection>,
     #[serde(skip)]
     patterns: BTreeMap<Arc<str>, Regex>,
-    /// By metric name, then by labels.
-    series: BTreeMap<Arc<str>, ByLabels>,
+    series: HeldSeries,
     samples: usize,
     refused: u64,
     #[serde(skip)]
     samples_max: usize,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-struct ByLabels {
-    #[serde(with = "exact::pairs")]
-    held: BTreeMap<Labels, Held>,
 }
 
 impl Window {
@@ -132,11 +196,9 @@ impl Window {
         }
         (self.selections, self.patterns) = (selections, patterns);
         let mut series = std::mem::take(&mut self.series);
-        for by_labels in series.values_mut() {
-            by_labels.held.retain(|labels, _| self.keeps(labels).is_some());
-        }
+        series.retain(|labels, _| self.keeps(labels).is_some());
         self.series = series;
-        self.recount();
+        self.samples = self.series.samples();
         Ok(())
     }
 
@@ -147,23 +209,19 @@ impl Window {
     }
 
     /// Takes samples of a series in any order; a time that is already there keeps its first value.
-    pub(crate) fn push(&mut self, labels: &Labels, samples: &[Sample], keep: DurationMs, received: UtcMs) {
+    pub(crate) fn push(&mut self, one: &SeriesSamples, keep: DurationMs, received: UtcMs) {
         let (oldest, latest) = (received - keep, received + FUTURE_MAX);
-        let by_labels = match self.series.get_mut(labels.name()) {
-            Some(by_labels) => by_labels,
-            None => self.series.entry(labels.name().into()).or_default(),
-        };
         let full = self.samples >= self.samples_max;
-        let held = match by_labels.held.get_mut(labels) {
-            Some(held) => &mut held.samples,
+        let held = match self.series.get_mut(one.series.id) {
+            Some(held) => held,
             None if full => {
-                self.refused += samples.len() as u64;
+                self.refused += one.samples.len() as u64;
                 return;
             }
-            None => &mut by_labels.held.entry(labels.clone()).or_default().samples,
+            None => self.series.entry(one.series.id, &one.series.labels),
         };
         let before = held.len();
-        for sample in samples.iter().filter(|sample| sample.time >= oldest && sample.time <= latest) {
+        for sample in one.samples.iter().filter(|sample| sample.time >= oldest && sample.time <= latest) {
             insert(held, *sample);
         }
         drop_outside(held, oldest, latest);
@@ -177,20 +235,13 @@ impl Window {
     /// Drops what is too old or lies in the future of `now`, and series that have nothing left.
     pub(crate) fn sweep(&mut self, now: UtcMs) {
         let mut series = std::mem::take(&mut self.series);
-        for by_labels in series.values_mut() {
-            by_labels.held.retain(|labels, held| {
-                let keep = self.keeps(labels).unwrap_or(DurationMs(0));
-                drop_outside(&mut held.samples, now - keep, now + FUTURE_MAX);
-                !held.samples.is_empty()
-            });
-        }
-        series.retain(|_, by_labels| !by_labels.held.is_empty());
+        series.retain(|labels, samples| {
+            let keep = self.keeps(labels).unwrap_or(DurationMs(0));
+            drop_outside(samples, now - keep, now + FUTURE_MAX);
+            !samples.is_empty()
+        });
         self.series = series;
-        self.recount();
-    }
-
-    fn recount(&mut self) {
-        self.samples = self.series.values().flat_map(|one| one.held.values()).map(|held| held.samples.len()).sum();
+        self.samples = self.series.samples();
     }
 }
 
@@ -225,14 +276,15 @@ impl SeriesSource for Window {
             matchers.iter().map(|one| Compiled::of(one, &self.patterns)).collect::<Result<Vec<_>, SourceError>>()?;
         let named = metric_of(matchers);
         let candidates = match named {
-            Some(name) => self.series.range(Arc::clone(name)..=Arc::clone(name)),
-            None => self.series.range::<Arc<str>, _>(..),
+            Some(name) => self.series.by_name.range(Arc::clone(name)..=Arc::clone(name)),
+            None => self.series.by_name.range::<Arc<str>, _>(..),
         };
         let (mut selected, mut taken) = (Vec::new(), 0);
-        for (labels, held) in candidates.flat_map(|(_, by_labels)| &by_labels.held) {
+        for (labels, id) in candidates.flat_map(|(_, ids)| ids) {
             if !compiled.iter().all(|matcher| matcher.matches(labels)) {
                 continue;
             }
+            let Some(held) = self.series.held.get(id) else { continue };
             let first = held.samples.partition_point(|sample| sample.time < from);
             let end = held.samples.partition_point(|sample| sample.time <= to);
             if first >= end {

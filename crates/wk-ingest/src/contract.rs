@@ -81,6 +81,9 @@ pub struct Attribution {
 pub trait Identity: Send + Sync {
     /// Attributes a sender to an asset; counts and lists the sender where it is unknown.
     fn resolve(&self, source: &SourceName, sender: &Sender<'_>) -> Attribution;
+
+    /// Counts further items of a sender that was just found to be unknown, for `reason`.
+    fn came_again(&self, source: &SourceName, sender: &Sender<'_>, reason: &str, items: u64);
 }
 
 /// Reads the wall clock; only the node may.

@@ -20,6 +20,7 @@ use wk_types::AssetId;
 use crate::contract::SourceContext;
 use crate::delivery::{Delivered, deliver};
 use crate::records;
+use crate::times::Zone;
 use positions::Positions;
 pub(crate) use positions::write as write_whole;
 use tail::{Chunk, Move, Tailer};
@@ -53,7 +54,7 @@ pub struct FileSettings {
     /// The asset that all lines belong to, where the configuration says so.
     pub asset: Option<AssetId>,
     /// The zone of times that do not name theirs.
-    pub zone: TimeZone,
+    pub zone: Zone,
     /// How often files are looked at.
     pub interval: Duration,
 }
@@ -67,7 +68,7 @@ impl FileSettings {
             positions,
             host: host.to_owned(),
             asset: None,
-            zone,
+            zone: Zone::new(zone),
             interval: Duration::from_secs(1),
         }
     }

@@ -5,16 +5,19 @@
 //! there and can be read. Everything else becomes attributes, nested names joined with dots.
 
 mod object;
+mod value;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
-use serde_json::Value;
 use wk_types::{NewRecord, Severity, UtcMs};
 
+use value::Raw;
+
 use crate::contract::SourceContext;
-use crate::logs::{Attributes, Draft, attribute};
+use crate::logs::{Attributes, Draft, Senders};
 use crate::records;
 use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
 
@@ -27,17 +30,17 @@ pub const MESSAGES_MAX: usize = 100_000;
 
 /// One message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ParsedLog {
+pub struct ParsedLog<'a> {
     /// The sender's time.
     pub time: Option<UtcMs>,
     /// The host it names.
-    pub host: Option<String>,
+    pub host: Option<Cow<'a, str>>,
     /// The application; empty where it names none.
-    pub app: String,
+    pub app: Cow<'a, str>,
     /// How bad the sender says it is.
     pub severity: Severity,
     /// The text.
-    pub message: String,
+    pub message: Cow<'a, str>,
     /// Everything else.
     pub attributes: Attributes,
     /// What was odd about it, though it is kept.
@@ -57,9 +60,9 @@ pub struct Rejected {
 
 /// What a body holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ParsedLogs {
+pub struct ParsedLogs<'a> {
     /// The messages, in the order they were sent.
-    pub records: Vec<ParsedLog>,
+    pub records: Vec<ParsedLog<'a>>,
     /// What could not be taken; at most the first [`REJECTED_MAX`].
     pub rejected: Vec<Rejected>,
     /// How many could not be taken in all.
@@ -71,7 +74,7 @@ pub struct ParsedLogs {
 /// How many rejected lines are listed.
 pub const REJECTED_MAX: usize = 100;
 
-impl ParsedLogs {
+impl<'a> ParsedLogs<'a> {
     fn reject(&mut self, line: usize, reason: &'static str, example: &str) {
         self.rejected_count += 1;
         if self.rejected.len() < REJECTED_MAX {
@@ -80,11 +83,11 @@ impl ParsedLogs {
         }
     }
 
-    fn take(&mut self, line: usize, value: Value) {
+    fn take(&mut self, line: usize, value: Raw<'a>) {
         match value {
-            Value::Object(_) if self.records.len() >= MESSAGES_MAX => self.reject(line, "too many messages", ""),
-            Value::Object(object) => self.records.push(object::read(object)),
-            other => self.reject(line, "not a JSON object", &other.to_string()),
+            Raw::Object(_) if self.records.len() >= MESSAGES_MAX => self.reject(line, "too many messages", ""),
+            Raw::Object(object) => self.records.push(object::read(object)),
+            other => self.reject(line, "not a JSON object", &serde_json::to_string(&other).unwrap_or_default()),
         }
     }
 }
@@ -93,7 +96,7 @@ const NOT_JSON: &str = "not valid JSON";
 
 /// Reads a body, whatever its content type says: the first byte tells an array from lines.
 #[must_use]
-pub fn parse(body: &[u8]) -> ParsedLogs {
+pub fn parse(body: &[u8]) -> ParsedLogs<'_> {
     let mut parsed = ParsedLogs { bytes: body.len(), ..ParsedLogs::default() };
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -104,7 +107,7 @@ pub fn parse(body: &[u8]) -> ParsedLogs {
     parsed
 }
 
-fn array(body: &[u8], parsed: &mut ParsedLogs) {
+fn array<'a>(body: &'a [u8], parsed: &mut ParsedLogs<'a>) {
     let mut element = 0;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let outcome = Elements { parsed, element: &mut element }.deserialize(&mut deserializer);
@@ -115,12 +118,12 @@ fn array(body: &[u8], parsed: &mut ParsedLogs) {
 }
 
 /// Takes the elements of an array one by one, so that those before a damaged one are kept.
-struct Elements<'a> {
-    parsed: &'a mut ParsedLogs,
+struct Elements<'a, 'de> {
+    parsed: &'a mut ParsedLogs<'de>,
     element: &'a mut usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Elements<'_> {
+impl<'de> DeserializeSeed<'de> for Elements<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -128,7 +131,7 @@ impl<'de> DeserializeSeed<'de> for Elements<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Elements<'_> {
+impl<'de> Visitor<'de> for Elements<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,7 +139,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(value) = elements.next_element::<Value>()? {
+        while let Some(value) = elements.next_element::<Raw<'de>>()? {
             *self.element += 1;
             self.parsed.take(*self.element, value);
         }
@@ -144,7 +147,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
     }
 }
 
-fn lines(body: &[u8], parsed: &mut ParsedLogs) {
+fn lines<'a>(body: &'a [u8], parsed: &mut ParsedLogs<'a>) {
     for (position, line) in body.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() {
@@ -160,17 +163,17 @@ fn lines(body: &[u8], parsed: &mut ParsedLogs) {
 }
 
 /// Reads the objects of one line; usually one, but some senders write them without anything in between.
-fn objects(line: &[u8], number: usize, parsed: &mut ParsedLogs) -> Result<(), &'static str> {
-    for value in serde_json::Deserializer::from_slice(line).into_iter::<Value>() {
+fn objects<'a>(line: &'a [u8], number: usize, parsed: &mut ParsedLogs<'a>) -> Result<(), &'static str> {
+    for value in serde_json::Deserializer::from_slice(line).into_iter::<Raw<'a>>() {
         parsed.take(number, value.map_err(|_| NOT_JSON)?);
     }
     Ok(())
 }
 
 /// Where no line alone is an object, reads objects that are spread over several lines.
-fn spread_objects(body: &[u8], parsed: &mut ParsedLogs) {
+fn spread_objects<'a>(body: &'a [u8], parsed: &mut ParsedLogs<'a>) {
     let mut spread = ParsedLogs { bytes: parsed.bytes, ..ParsedLogs::default() };
-    let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
+    let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<Raw<'a>>();
     loop {
         let from = stream.byte_offset();
         let line = 1 + memchr::memchr_iter(b'\n', &body[..from.min(body.len())]).count();
@@ -190,7 +193,7 @@ fn spread_objects(body: &[u8], parsed: &mut ParsedLogs) {
 
 /// Attributes the messages, counts, and makes the records.
 #[must_use]
-pub fn records(context: &SourceContext, parsed: ParsedLogs, peer: Option<IpAddr>) -> Vec<NewRecord> {
+pub fn records(context: &SourceContext, parsed: ParsedLogs<'_>, peer: Option<IpAddr>) -> Vec<NewRecord> {
     let received = context.now();
     let stats = &context.stats;
     stats.received((parsed.records.len() + parsed.rejected_count) as u64, parsed.bytes as u64, received);
@@ -199,7 +202,8 @@ pub fn records(context: &SourceContext, parsed: ParsedLogs, peer: Option<IpAddr>
     }
     let unlisted = parsed.rejected_count - parsed.rejected.len();
     stats.rejected(NOT_JSON, unlisted as u64, "");
-    let logs = parsed.records.into_iter().map(|log| {
+    let mut senders = Senders::default();
+    let attribute = |log: ParsedLog<'_>| {
         for flag in &log.flags {
             stats.flagged(flag, 1, &log.message);
         }
@@ -213,8 +217,10 @@ pub fn records(context: &SourceContext, parsed: ParsedLogs, peer: Option<IpAddr>
             message: &log.message,
             attributes: log.attributes,
         };
-        attribute(context, draft, received)
-    });
+        senders.attribute(context, draft, received)
+    };
+    let logs: Vec<_> = parsed.records.into_iter().map(attribute).collect();
+    senders.end_round(context);
     records::of_logs(context, received, logs)
 }
 

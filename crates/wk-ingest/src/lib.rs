@@ -18,6 +18,7 @@ pub mod records;
 pub mod remote_write;
 pub mod scrape;
 pub mod series;
+pub mod series_cache;
 pub mod stats;
 pub mod syslog;
 #[cfg(test)]

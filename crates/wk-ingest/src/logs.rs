@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use wk_types::digest::Remembered;
 use wk_types::{AssetId, LogRecord, Severity, UtcMs};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::contract::{Sender, SourceContext};
+use crate::series::Texts;
 use crate::stats::shortened;
 use crate::times;
 
@@ -46,34 +49,138 @@ pub struct Draft<'a> {
 /// Attributes a message and settles its time, counting what is odd about it.
 #[must_use]
 pub fn attribute(context: &SourceContext, draft: Draft<'_>, received: UtcMs) -> LogRecord {
-    let sender = Sender { claimed: draft.host, peer: draft.peer, declared: draft.declared };
-    let attribution = context.identity.resolve(&context.name, &sender);
-    let settled = times::settle(draft.time, received);
-    let mut attributes = draft.attributes;
-    bound(context, &mut attributes, draft.message);
-    let app = shortened(draft.app, APP_BYTES_MAX);
-    if app.len() < draft.app.len() {
-        context.stats.flagged("application name cut at 1 KiB", 1, draft.message);
+    Senders::default().attribute(context, draft, received)
+}
+
+/// How many senders are remembered at least, if so many have come; twice as many at most.
+const SENDERS_KEPT: usize = 10_000;
+
+/// Whose messages are, remembered from one to the next: a sender that is known is looked up once, one that is not once
+/// in each round of messages.
+#[derive(Debug)]
+pub struct Senders {
+    known: Remembered<u128, Known>,
+    texts: Texts,
+    /// Senders that were found unknown in this round.
+    unknown: Vec<Unknown>,
+}
+
+impl Default for Senders {
+    fn default() -> Self {
+        Self { known: Remembered::new(SENDERS_KEPT), texts: Texts::default(), unknown: Vec::new() }
     }
-    if let Some(sent) = settled.set_aside {
-        context.stats.flagged(times::CLOCK_DIFFERS, 1, draft.message);
-        attributes.insert("sent_time".into(), sent.to_string().into());
+}
+
+/// What is known of a sender.
+#[derive(Debug, Clone)]
+struct Known {
+    asset: AssetId,
+    /// The host it names, where that is not the asset.
+    host: Option<Arc<str>>,
+    peer: Option<Arc<str>>,
+    /// Its place among those that are unknown, until the round ends.
+    unknown: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Unknown {
+    key: u128,
+    host: Option<Arc<str>>,
+    peer: Option<IpAddr>,
+    reason: String,
+    repeated: u64,
+}
+
+impl Senders {
+    /// Attributes a message and settles its time, counting what is odd about it.
+    #[must_use]
+    pub fn attribute(&mut self, context: &SourceContext, draft: Draft<'_>, received: UtcMs) -> LogRecord {
+        let sender = self.sender(context, &draft);
+        let settled = times::settle(draft.time, received);
+        let mut attributes = draft.attributes;
+        bound(context, &mut attributes, draft.message);
+        let app = shortened(draft.app, APP_BYTES_MAX);
+        if app.len() < draft.app.len() {
+            context.stats.flagged("application name cut at 1 KiB", 1, draft.message);
+        }
+        if let Some(sent) = settled.set_aside {
+            context.stats.flagged(times::CLOCK_DIFFERS, 1, draft.message);
+            attributes.insert("sent_time".into(), sent.to_string().into());
+        }
+        if let Some(host) = sender.host {
+            attributes.insert(self.texts.shared("host"), host);
+        }
+        if let Some(peer) = sender.peer {
+            attributes.insert(self.texts.shared("peer"), peer);
+        }
+        context.stats.check_late(settled.time, received);
+        LogRecord {
+            time: settled.time,
+            asset: sender.asset,
+            app: self.texts.shared(app),
+            severity: draft.severity,
+            message: draft.message.into(),
+            attributes,
+        }
     }
-    if let Some(host) = draft.host.filter(|host| !host.eq_ignore_ascii_case(attribution.asset.as_str())) {
-        attributes.insert("host".into(), shortened(host, ATTRIBUTE_BYTES_MAX).into());
+
+    /// The shared form of a text that comes with many messages.
+    pub fn shared(&mut self, text: &str) -> Arc<str> {
+        self.texts.shared(text)
     }
-    if let (Some(_), Some(peer)) = (&attribution.unknown, draft.peer) {
-        attributes.insert("peer".into(), peer.to_canonical().to_string().into());
+
+    /// Ends a round of messages: those of unknown senders are counted, and they will be looked up anew.
+    pub fn end_round(&mut self, context: &SourceContext) {
+        for unknown in self.unknown.drain(..) {
+            self.known.forget(unknown.key);
+            let sender = Sender { claimed: unknown.host.as_deref(), peer: unknown.peer, declared: None };
+            if unknown.repeated > 0 {
+                context.identity.came_again(&context.name, &sender, &unknown.reason, unknown.repeated);
+            }
+        }
     }
-    context.stats.check_late(settled.time, received);
-    LogRecord {
-        time: settled.time,
-        asset: attribution.asset,
-        app: app.into(),
-        severity: draft.severity,
-        message: draft.message.into(),
-        attributes,
+
+    fn sender(&mut self, context: &SourceContext, draft: &Draft<'_>) -> Known {
+        let key = key_of(draft);
+        if let Some((known, fading)) = self.known.get(key) {
+            let known = known.clone();
+            if let Some(unknown) = known.unknown {
+                self.unknown[unknown].repeated += 1;
+            }
+            if fading {
+                self.known.keep(key);
+            }
+            return known;
+        }
+        let sender = Sender { claimed: draft.host, peer: draft.peer, declared: draft.declared };
+        let attribution = context.identity.resolve(&context.name, &sender);
+        let other = draft.host.filter(|host| !host.eq_ignore_ascii_case(attribution.asset.as_str()));
+        let peer = draft.peer.filter(|_| attribution.unknown.is_some());
+        let known = Known {
+            asset: attribution.asset,
+            host: other.map(|host| shortened(host, ATTRIBUTE_BYTES_MAX).into()),
+            peer: peer.map(|peer| peer.to_canonical().to_string().into()),
+            unknown: attribution.unknown.is_some().then_some(self.unknown.len()),
+        };
+        if let Some(reason) = attribution.unknown {
+            let host = draft.host.map(Into::into);
+            self.unknown.push(Unknown { key, host, peer: draft.peer, reason, repeated: 0 });
+        }
+        self.known.insert(key, known.clone());
+        known
     }
+}
+
+/// What tells senders apart: the host they name, their address, and the asset that was declared.
+fn key_of(draft: &Draft<'_>) -> u128 {
+    let host = draft.host.map_or(0, |host| xxh3_128(host.as_bytes()));
+    let declared = draft.declared.map_or(0, |asset| xxh3_128(asset.as_str().as_bytes()).rotate_left(1));
+    let peer = match draft.peer {
+        Some(IpAddr::V4(address)) => xxh3_128(&address.octets()),
+        Some(IpAddr::V6(address)) => xxh3_128(&address.octets()),
+        None => 1,
+    };
+    host ^ declared ^ peer.rotate_left(2)
 }
 
 fn bound(context: &SourceContext, attributes: &mut Attributes, message: &str) {

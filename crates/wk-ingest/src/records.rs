@@ -42,7 +42,7 @@ fn pairs_bytes<'a>(pairs: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>)>) ->
 /// Makes records of log messages, in their order.
 #[must_use]
 pub fn of_logs(context: &SourceContext, received: UtcMs, logs: impl IntoIterator<Item = LogRecord>) -> Vec<NewRecord> {
-    let parts = split(logs, LOGS_PER_RECORD_MAX, log_bytes);
+    let parts = split(logs.into_iter().collect(), LOGS_PER_RECORD_MAX, log_bytes);
     parts.into_iter().map(|logs| record(context, received, Body::Logs(logs))).collect()
 }
 
@@ -53,7 +53,11 @@ pub fn of_series(
     received: UtcMs,
     series: impl IntoIterator<Item = SeriesSamples>,
 ) -> Vec<NewRecord> {
-    let parts = split(series.into_iter().flat_map(parts), SERIES_PER_RECORD_MAX, series_bytes);
+    let mut series: Vec<SeriesSamples> = series.into_iter().collect();
+    if series.iter().any(|one| one.samples.len() > SAMPLES_TOGETHER_MAX) {
+        series = series.into_iter().flat_map(parts).collect();
+    }
+    let parts = split(series, SERIES_PER_RECORD_MAX, series_bytes);
     parts.into_iter().map(|series| record(context, received, Body::Samples(series))).collect()
 }
 
@@ -74,22 +78,22 @@ fn parts(mut one: SeriesSamples) -> Vec<SeriesSamples> {
 }
 
 /// Splits items into runs within both bounds; an item that alone exceeds the bytes stands alone.
-fn split<T>(items: impl IntoIterator<Item = T>, items_max: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
-    let mut runs = Vec::new();
-    let mut run: Vec<T> = Vec::new();
-    let mut bytes = 0;
-    for item in items {
-        let more = bytes_of(&item);
-        if run.len() >= items_max || (!run.is_empty() && bytes + more > RECORD_BYTES_AIM) {
-            runs.push(std::mem::take(&mut run));
-            bytes = 0;
+fn split<T>(mut items: Vec<T>, items_max: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut ends = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (at, item) in items.iter().enumerate() {
+        let more = bytes_of(item);
+        if at - begin >= items_max || (at > begin && bytes + more > RECORD_BYTES_AIM) {
+            ends.push(at);
+            (begin, bytes) = (at, 0);
         }
         bytes += more;
-        run.push(item);
     }
-    if !run.is_empty() {
-        runs.push(run);
+    let mut runs: Vec<Vec<T>> = ends.into_iter().rev().map(|end| items.split_off(end)).collect();
+    if !items.is_empty() {
+        runs.push(items);
     }
+    runs.reverse();
     runs
 }
 

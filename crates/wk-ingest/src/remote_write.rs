@@ -8,19 +8,16 @@
 mod v2;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use prost::DecodeError;
-use wk_types::{AssetId, ErrorKind, Labels, NewRecord, Sample, Series, SeriesSamples};
+use wk_types::{ErrorKind, NewRecord, SeriesSamples};
 
-use crate::contract::{Sender, SourceContext};
+use crate::contract::SourceContext;
 use crate::metadata::{FAMILIES_MAX, Metadata};
 use crate::records;
-use crate::series::{self, Texts};
-use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
-use crate::times;
+use crate::series_cache::SeriesRequest;
+use crate::stats::{EXAMPLE_BYTES_MAX, LATE_AFTER, shortened};
 
 /// How many bytes a body may have once it is decompressed.
 pub const DECOMPRESSED_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -28,15 +25,6 @@ pub const DECOMPRESSED_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const SERIES_MAX: usize = 200_000;
 /// How many samples one request holds at most.
 pub const SAMPLES_MAX: usize = 2_000_000;
-
-/// One series as it was sent, checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RawSeries {
-    /// Its labels.
-    pub labels: Labels,
-    /// Its samples, in the order they were sent.
-    pub samples: Vec<Sample>,
-}
 
 /// Samples that were rejected, with the last example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +52,8 @@ pub enum Version {
 pub struct RemoteWrite {
     /// Which message it was.
     pub version: Version,
-    /// What can be stored.
-    pub series: Vec<RawSeries>,
+    /// What can be stored, in the order it was sent.
+    pub series: Vec<SeriesSamples>,
     /// What cannot, one entry for each reason.
     pub rejected: Vec<Rejected>,
     /// What is said about metric families; of several descriptions of one, the first.
@@ -154,7 +142,10 @@ pub enum BadMessage {
         /// The number of the field.
         field: u32,
     },
-    /// A key or a number cannot be read.
+    /// A key or a number is out of range.
+    #[error("a number in the message is out of range")]
+    Number,
+    /// A field cannot be read.
     #[error(transparent)]
     Encoding(#[from] DecodeError),
 }
@@ -177,7 +168,8 @@ impl RemoteWriteError {
     }
 }
 
-/// Reads a body; series and samples that cannot be stored are listed, the others are returned.
+/// Reads a body, whose series are attributed by their `instance` label, else by where they came from; series and samples
+/// that cannot be stored are listed, the others are returned.
 ///
 /// # Errors
 /// A body that as a whole is not remote write or exceeds a bound.
@@ -185,6 +177,7 @@ pub fn parse(
     body: &[u8],
     content_type: Option<&str>,
     content_encoding: Option<&str>,
+    mut series: SeriesRequest<'_>,
 ) -> Result<RemoteWrite, RemoteWriteError> {
     let version = version_of(content_type)?;
     if let Some(found) = content_encoding.filter(|found| !found.trim().eq_ignore_ascii_case("snappy")) {
@@ -197,9 +190,10 @@ pub fn parse(
     let plain = snap::raw::Decoder::new().decompress_vec(body).map_err(RemoteWriteError::Snappy)?;
     let mut parsed = RemoteWrite { version, bytes: plain.len(), ..RemoteWrite::default() };
     match version {
-        Version::One => walk::request(&plain, &mut parsed, &mut Texts::default())?,
-        Version::Two => v2::request(&plain, &mut parsed, &mut Texts::default())?,
+        Version::One => walk::request(&plain, &mut parsed, &mut series)?,
+        Version::Two => v2::request(&plain, &mut parsed, &mut series)?,
     }
+    series.finish();
     Ok(parsed)
 }
 
@@ -220,9 +214,9 @@ fn version_of(content_type: Option<&str>) -> Result<Version, RemoteWriteError> {
     }
 }
 
-/// Attributes the series by their `instance` label, else by where they came from, counts, and makes the records.
+/// Counts what a body holds, and makes the records.
 #[must_use]
-pub fn records(context: &SourceContext, parsed: RemoteWrite, peer: Option<IpAddr>) -> Vec<NewRecord> {
+pub fn records(context: &SourceContext, parsed: RemoteWrite) -> Vec<NewRecord> {
     let received = context.now();
     let stats = &context.stats;
     stats.received(parsed.samples() as u64 + parsed.samples_rejected(), parsed.bytes as u64, received);
@@ -234,23 +228,9 @@ pub fn records(context: &SourceContext, parsed: RemoteWrite, peer: Option<IpAddr
             stats.flagged(what, count, "");
         }
     }
-    let mut assets: HashMap<String, AssetId> = HashMap::new();
-    let series = parsed.series.into_iter().map(|raw| {
-        let instance = raw.labels.get("instance").unwrap_or("");
-        let asset = match assets.get(instance) {
-            Some(asset) => asset.clone(),
-            None => {
-                let claimed = Some(instance).filter(|instance| !instance.is_empty());
-                let sender = Sender { claimed, peer, declared: None };
-                let asset = context.identity.resolve(&context.name, &sender).asset;
-                assets.insert(instance.to_owned(), asset.clone());
-                asset
-            }
-        };
-        raw.samples.iter().for_each(|sample| stats.check_late(sample.time, received));
-        SeriesSamples { series: Arc::new(Series::new(raw.labels, asset)), samples: raw.samples }
-    });
-    records::of_series(context, received, series)
+    let samples = parsed.series.iter().flat_map(|one| &one.samples);
+    stats.late(samples.filter(|sample| received.since(sample.time) > LATE_AFTER).count() as u64);
+    records::of_series(context, received, parsed.series)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What all metric sources share: which labels are taken, and which series have gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use wk_types::labels::METRIC_NAME;
@@ -58,9 +58,12 @@ pub fn check(pairs: &[(&str, &str)]) -> Result<(), BadLabels> {
     if named { Ok(()) } else { Err(BadLabels::NoName) }
 }
 
-/// Label texts of one request, each kept once.
+/// How many label texts are kept to be shared; then it begins anew.
+const TEXTS_MAX: usize = 1 << 18;
+
+/// Label texts, each kept once.
 #[derive(Debug, Default)]
-pub struct Texts(HashMap<Box<str>, Arc<str>>);
+pub struct Texts(HashSet<Arc<str>>);
 
 impl Texts {
     /// The shared form of a text.
@@ -68,8 +71,11 @@ impl Texts {
         if let Some(shared) = self.0.get(text) {
             return Arc::clone(shared);
         }
+        if self.0.len() >= TEXTS_MAX {
+            self.0.clear();
+        }
         let shared: Arc<str> = text.into();
-        self.0.insert(text.into(), Arc::clone(&shared));
+        self.0.insert(Arc::clone(&shared));
         shared
     }
 
@@ -88,7 +94,7 @@ impl Present {
     /// Stale markers for the series that are no longer among `now`, sorted by labels.
     #[must_use]
     pub fn gone(&self, now: &[SeriesSamples], at: UtcMs) -> Vec<SeriesSamples> {
-        let present: std::collections::HashSet<SeriesId> = now.iter().map(|one| one.series.id).collect();
+        let present: HashSet<SeriesId> = now.iter().map(|one| one.series.id).collect();
         let mut gone: Vec<&Arc<Series>> = self.0.values().filter(|series| !present.contains(&series.id)).collect();
         gone.sort_by(|a, b| a.labels.cmp(&b.labels));
         gone.into_iter().map(|series| SeriesSamples { series: Arc::clone(series), samples: vec![stale(at)] }).collect()

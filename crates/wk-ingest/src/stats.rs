@@ -75,6 +75,11 @@ impl SourceStats {
         self.accepted.fetch_add(items, Relaxed);
     }
 
+    /// Counts items whose own time lies more than [`LATE_AFTER`] before their receipt.
+    pub fn late(&self, items: u64) {
+        self.late.fetch_add(items, Relaxed);
+    }
+
     /// Counts an item as late if its own time lies more than [`LATE_AFTER`] before its receipt.
     pub fn check_late(&self, time: UtcMs, received: UtcMs) {
         if received.since(time) > LATE_AFTER {

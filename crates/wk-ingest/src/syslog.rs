@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use wk_types::{AssetId, ErrorKind};
 
 use crate::network::Network;
+use crate::times::Zone;
 
 /// How many bytes of one message are kept; the rest is cut off and counted.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -40,7 +41,7 @@ pub struct SyslogSettings {
     /// From where messages are taken, besides loopback.
     pub allow_networks: Vec<Network>,
     /// The zone of times that do not name theirs.
-    pub zone: TimeZone,
+    pub zone: Zone,
     /// The asset that all messages belong to, where the configuration says so.
     pub asset: Option<AssetId>,
     /// How many TCP connections are open at once.
@@ -51,7 +52,13 @@ impl SyslogSettings {
     /// The shipped defaults on a given address: loopback senders only, [`CONNECTIONS_MAX`] connections.
     #[must_use]
     pub const fn new(listen: SocketAddr, zone: TimeZone) -> Self {
-        Self { listen, allow_networks: Vec::new(), zone, asset: None, connections_max: CONNECTIONS_MAX }
+        Self {
+            listen,
+            allow_networks: Vec::new(),
+            zone: Zone::new(zone),
+            asset: None,
+            connections_max: CONNECTIONS_MAX,
+        }
     }
 }
 

@@ -126,6 +126,8 @@ impl Identity for TableIdentity {
     fn resolve(&self, _source: &SourceName, sender: &Sender<'_>) -> Attribution {
         self.0.look_up(sender)
     }
+
+    fn came_again(&self, _source: &SourceName, _sender: &Sender<'_>, _reason: &str, _items: u64) {}
 }
 
 /// A context on the asset `bridge-pc` whose clock stands at [`NOW`].

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use wk_config::Config;
 use wk_engine::RuleSummary;
 use wk_ingest::scrape::Scraper;
+use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{Intake as _, MetadataTable, Refused};
 use wk_lake::Lake;
 use wk_store::intake::IntakeLog;
@@ -45,6 +46,8 @@ pub struct Node {
     pub state: State,
     /// Whose a record is.
     pub identity: Arc<NodeIdentity>,
+    /// The series that came by remote write.
+    pub series: SeriesCache,
     /// The sources and their counters.
     pub sources: SourceRegistry,
     /// The scraper of the configured targets, where there are any.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use wk_engine::{CorrelationOptions, Engine, EngineOptions};
 use wk_store::intake::frame::{self, Frame, FrameError, FrameKind, FrameMeta};
-use wk_types::{DurationMs, ErrorKind, Fact, Incident, Seq};
+use wk_types::wire::Decoder;
+use wk_types::{DurationMs, ErrorKind, Fact, Incident, Kinds, Seq};
 
 use crate::clock::now;
 use crate::node::Node;
@@ -100,7 +101,8 @@ pub fn write(node: &Node, span: Duration, out: &mut impl Write) -> Result<(), Re
 
 fn meta(kind: FrameKind, from: Seq) -> FrameMeta {
     let time = now();
-    FrameMeta { kind, count: 0, first: from.next(), previous: from, received: (time, time), written_at: time }
+    let holds = Kinds::NONE;
+    FrameMeta { kind, holds, count: 0, first: from.next(), previous: from, received: (time, time), written_at: time }
 }
 
 fn write_records(node: &Node, from: Seq, until: Instant, out: &mut impl Write) -> Result<Seq, RecordingError> {
@@ -201,10 +203,11 @@ pub fn replay(path: &Path) -> Result<Replay, RecordingError> {
     let first = frame::read(&mut input)?.ok_or_else(|| content("it is empty"))?;
     let mut engine = restore(&first)?;
     let mut replay = Replay { records: 0, facts: Vec::new(), recorded: Vec::new(), incidents: Vec::new() };
+    let mut decoder = Decoder::new();
     while let Some(next) = frame::read(&mut input)? {
         match next.meta.kind {
             FrameKind::Records => {
-                for record in next.records()? {
+                for record in next.records(&mut decoder)? {
                     replay.records += 1;
                     for fact in engine.step(&record) {
                         keep(&mut replay.incidents, &fact);

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wk_config::Config;
 use wk_engine::{Engine, RuleSummary};
+use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{AssetTable, MetadataTable};
 use wk_lake::{Lake, LakeOptions};
 use wk_store::intake::{IntakeLog, IntakeOptions};
@@ -220,6 +221,7 @@ pub(crate) fn open_node(
         lake,
         state,
         identity,
+        series: SeriesCache::default(),
         sources: SourceRegistry::default(),
         scraper: None,
         metadata: MetadataTable::default(),

@@ -14,7 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use wk_types::{Body, DurationMs, NewRecord, Seq, UtcMs};
+use wk_types::wire::Decoder;
+use wk_types::{Body, DurationMs, IntakeRecord, Kinds, NewRecord, Seq, UtcMs};
 
 use crate::io::Io;
 
@@ -24,6 +25,7 @@ pub mod frame;
 mod opening;
 mod queue;
 mod reader;
+mod recent;
 mod report;
 mod scan;
 mod segment;
@@ -32,6 +34,7 @@ mod writer;
 use catalog::{Catalog, Retention};
 use frame::Header;
 use queue::{Pending, Queue};
+use recent::{Recent, Wanted};
 
 pub use error::{Bound, IntakeError};
 pub use queue::RECORD_BYTES_MAX;
@@ -61,6 +64,8 @@ pub struct IntakeOptions {
     pub queue_bytes_max: usize,
     /// How many bytes are written between two syncs, uncompressed.
     pub batch_bytes_max: usize,
+    /// About how many bytes of memory the records written last may take, for the readers that keep up.
+    pub recent_bytes_max: usize,
     /// Nothing is freed before all these readers are registered.
     pub readers_required: Vec<String>,
     /// Tells when a frame is written.
@@ -79,6 +84,7 @@ impl IntakeOptions {
             queue_records_max: 1 << 16,
             queue_bytes_max: 64 << 20,
             batch_bytes_max: 4 << 20,
+            recent_bytes_max: 24 << 20,
             readers_required: Vec::new(),
             clock,
         }
@@ -114,6 +120,9 @@ struct Shared {
     options: IntakeOptions,
     queue: Queue,
     catalog: Mutex<Catalog>,
+    recent: Mutex<Recent>,
+    /// What readers that lag decode with.
+    decoder: Mutex<Decoder>,
     /// Signalled when records are on disk, and when the writer ends.
     grown: Condvar,
     counters: Counters,
@@ -147,6 +156,8 @@ impl IntakeLog {
             io,
             dir: dir.to_owned(),
             queue: Queue::new(options.queue_records_max, options.queue_bytes_max),
+            recent: Mutex::new(Recent::new(options.recent_bytes_max)),
+            decoder: Mutex::default(),
             options,
             catalog: Mutex::new(catalog),
             grown: Condvar::new(),
@@ -232,7 +243,16 @@ impl IntakeLog {
     /// # Errors
     /// A segment that cannot be read just now, and a newer format.
     pub fn read(&self, after: Seq, bytes_max: usize) -> Result<ReadBatch, IntakeError> {
-        reader::read(&self.0.shared, after, bytes_max)
+        self.read_kinds(after, bytes_max, Kinds::ALL)
+    }
+
+    /// Reads as [`read`](Self::read) does, but only records of some kinds; frames that hold none of them are passed over
+    /// without a look at their content.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_kinds(&self, after: Seq, bytes_max: usize, kinds: Kinds) -> Result<ReadBatch, IntakeError> {
+        reader::read(&self.0.shared, Wanted { after, kinds, bytes_max })
     }
 
     /// When the record was written; `None` where it is not in the log (any more).
@@ -323,7 +343,13 @@ impl Shared {
     }
 
     /// Frames are on disk: from here on their records are acknowledged and read.
-    fn commit(&self, frames: &[Header], bytes: u64) {
+    fn commit(&self, frames: &[Header], bytes: u64, records: Vec<IntakeRecord>) {
+        let mut records = records.into_iter().map(Arc::new);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        for Header { meta, .. } in frames {
+            recent.push(meta.previous, records.by_ref().take(meta.count as usize).collect());
+        }
+        drop(recent);
         let mut catalog = self.catalog();
         catalog.commit(frames);
         self.counters.bytes.store(catalog.bytes(), Ordering::Relaxed);

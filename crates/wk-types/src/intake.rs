@@ -20,6 +20,17 @@ pub enum Body {
 }
 
 impl Body {
+    /// Of which kind the body is.
+    #[must_use]
+    pub const fn kind(&self) -> Kinds {
+        match self {
+            Self::Samples(_) => Kinds::SAMPLES,
+            Self::Logs(_) => Kinds::LOGS,
+            Self::Tick => Kinds::TICKS,
+            Self::Command(_) => Kinds::COMMANDS,
+        }
+    }
+
     /// How many samples, log messages, ticks or commands the body holds.
     #[must_use]
     pub fn items(&self) -> usize {
@@ -28,6 +39,37 @@ impl Body {
             Self::Logs(logs) => logs.len(),
             Self::Tick | Self::Command(_) => 1,
         }
+    }
+}
+
+/// Kinds of bodies, as a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kinds(pub u16);
+
+impl Kinds {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+    /// Metric samples.
+    pub const SAMPLES: Self = Self(1);
+    /// Log messages.
+    pub const LOGS: Self = Self(2);
+    /// Ticks.
+    pub const TICKS: Self = Self(4);
+    /// Commands.
+    pub const COMMANDS: Self = Self(8);
+    /// Every kind, those of later versions included.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// The kinds of either set.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Tells whether a kind is in both sets.
+    #[must_use]
+    pub const fn meet(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 

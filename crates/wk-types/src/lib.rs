@@ -4,6 +4,7 @@
 
 pub mod asset;
 pub mod command;
+pub mod digest;
 pub mod error;
 pub mod fact;
 pub mod id;
@@ -25,7 +26,7 @@ pub use error::ErrorKind;
 pub use fact::{Fact, FactBody};
 pub use id::{AssetId, CommandId, IncidentId, PersonRef, Seq, SignalId, SourceName, VesselId};
 pub use incident::{Because, Incident, IncidentState};
-pub use intake::{Body, IntakeRecord, NewRecord};
+pub use intake::{Body, IntakeRecord, Kinds, NewRecord};
 pub use labels::{Labels, SeriesId};
 pub use log::LogRecord;
 pub use rollup::{Resolution, RollupRow, RollupSource, Rollups, SeriesRollup};

@@ -314,8 +314,11 @@ impl Moving {
         if self.recent.len() < RECENT_MIN {
             return None;
         }
-        let mut values: Vec<f64> = self.recent.iter().map(|point| point.value).collect();
-        median(&mut values)
+        let mut values = [0.0; RECENT_MAX];
+        for (value, point) in values.iter_mut().zip(&self.recent) {
+            *value = point.value;
+        }
+        median(&mut values[..self.recent.len().min(RECENT_MAX)])
     }
 
     /// Learns the level of the slot that ended, unless it is out of the ordinary, and goes to the slot `next`.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use wk_types::Series;
 
 const KEEP: DurationMs = KEPT_MIN;
 
@@ -22,6 +23,10 @@ fn at(seconds: i64, value: f64) -> Sample {
     Sample::new(UtcMs(seconds * 1_000), value)
 }
 
+fn one(labels: &Labels, samples: &[Sample]) -> SeriesSamples {
+    SeriesSamples { series: Arc::new(Series::new(labels.clone(), "a".into())), samples: samples.to_vec() }
+}
+
 #[test]
 fn only_what_rules_read_is_kept_and_for_as_long_as_they_look_back() {
     let window = window();
@@ -36,11 +41,11 @@ fn only_what_rules_read_is_kept_and_for_as_long_as_they_look_back() {
 fn what_is_too_old_or_lies_in_the_future_is_left_out() {
     let mut window = window();
     let labels = Labels::metric("up", &[]);
-    window.push(&labels, &[at(100, 1.0), at(2_000, 2.0), at(9_000, 3.0)], KEEP, UtcMs(2_000_000));
+    window.push(&one(&labels, &[at(100, 1.0), at(2_000, 2.0), at(9_000, 3.0)]), KEEP, UtcMs(2_000_000));
     assert_eq!(window.samples(), 1);
     window.sweep(UtcMs(2_000_000 + KEEP.0 + 1));
     assert_eq!(window.samples(), 0);
-    assert!(window.series.is_empty());
+    assert!(window.series.by_name.is_empty() && window.series.held.is_empty());
 }
 
 #[test]
@@ -48,7 +53,7 @@ fn a_selection_answers_in_label_order_within_its_range_and_bound() {
     let mut window = window();
     for instance in ["b", "a"] {
         let labels = Labels::metric("up", &[("instance", instance)]);
-        window.push(&labels, &[at(10, 1.0), at(20, 2.0), at(30, 3.0)], KEEP, UtcMs(30_000));
+        window.push(&one(&labels, &[at(10, 1.0), at(20, 2.0), at(30, 3.0)]), KEEP, UtcMs(30_000));
     }
     let matchers = [Matcher::new("__name__", MatchOp::Equal, "up")];
     let found = window.select(&matchers, UtcMs(15_000), UtcMs(30_000), 10).unwrap();
@@ -77,7 +82,7 @@ proptest! {
         let fill = |samples: &[Sample]| {
             let mut window = window();
             for sample in samples {
-                window.push(&labels, &[*sample], KEEP, UtcMs(1_000_000));
+                window.push(&one(&labels, &[*sample]), KEEP, UtcMs(1_000_000));
             }
             window
         };

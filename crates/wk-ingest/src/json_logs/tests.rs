@@ -1,12 +1,12 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::records::{LOGS_PER_RECORD_MAX, RECORD_BYTES_AIM, log_bytes};
 use crate::testing::{NOW, context};
 use wk_types::Body;
 
-fn show(parsed: &ParsedLogs) -> Value {
+fn show(parsed: &ParsedLogs<'_>) -> Value {
     let records: Vec<Value> = parsed
         .records
         .iter()
@@ -22,11 +22,11 @@ fn show(parsed: &ParsedLogs) -> Value {
     json!({ "records": records, "rejected": rejected })
 }
 
-fn read(body: &str) -> ParsedLogs {
+fn read(body: &str) -> ParsedLogs<'_> {
     parse(body.as_bytes())
 }
 
-fn one(body: &str) -> ParsedLog {
+fn one(body: &str) -> ParsedLog<'_> {
     let parsed = read(body);
     assert_eq!((parsed.records.len(), parsed.rejected_count), (1, 0), "{body}");
     parsed.records.into_iter().next().unwrap()
@@ -138,7 +138,7 @@ fn json_lines_reject_only_the_damaged_line() {
 #[test]
 fn an_array_keeps_what_stands_before_the_damage() {
     let parsed = read(r#"[{"msg":"a"}, 7, {"msg":"b"}, {"msg":"#);
-    let messages: Vec<&str> = parsed.records.iter().map(|log| log.message.as_str()).collect();
+    let messages: Vec<&str> = parsed.records.iter().map(|log| &*log.message).collect();
     assert_eq!(messages, ["a", "b"]);
     let lines: Vec<(usize, &str)> = parsed.rejected.iter().map(|one| (one.line, one.reason)).collect();
     assert_eq!(lines, [(2, "not a JSON object"), (4, "not valid JSON")]);
@@ -177,7 +177,8 @@ fn every_form_of_time_is_read() {
         "\"1780315200.0\"",
         "1.7803152e9",
     ] {
-        let log = one(&format!("{{\"time\":{time},\"msg\":\"x\"}}"));
+        let body = format!("{{\"time\":{time},\"msg\":\"x\"}}");
+        let log = one(&body);
         assert_eq!(log.time, Some(NOW), "{time}");
     }
 }
@@ -193,7 +194,7 @@ fn a_time_that_cannot_be_read_stays_as_an_attribute() {
 #[test]
 fn names_are_read_from_texts_and_from_objects() {
     let log = one(r#"{"host":{"name":"nas","ip":"10.0.0.3"},"service":{"name":"smb"},"msg":"x"}"#);
-    assert_eq!((log.host.as_deref(), log.app.as_str()), (Some("nas"), "smb"));
+    assert_eq!((log.host.as_deref(), &*log.app), (Some("nas"), "smb"));
     let log = one(r#"{"host":{"ip":"10.0.0.3"},"hostname":"nas","msg":"x"}"#);
     assert_eq!((log.host.as_deref(), &*log.attributes["host.ip"]), (Some("nas"), "10.0.0.3"));
 }
@@ -223,19 +224,22 @@ fn attributes_are_bounded_in_depth_and_number() {
     assert_eq!(log.attributes.len(), 1);
     assert!(log.attributes.keys().all(|name| name.matches('.').count() < 8));
     let wide: Vec<String> = (0..200).map(|at| format!("\"k{at}\":1")).collect();
-    let log = one(&format!("{{\"msg\":\"x\",{}}}", wide.join(",")));
+    let body = format!("{{\"msg\":\"x\",{}}}", wide.join(","));
+    let log = one(&body);
     assert_eq!((log.attributes.len(), &log.flags[..]), (64, &["attributes left out"][..]));
 }
 
 #[test]
 fn nesting_beyond_reason_is_rejected() {
-    let parsed = read(&format!("{{\"msg\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000)));
+    let body = format!("{{\"msg\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let parsed = read(&body);
     assert_eq!((parsed.records.len(), parsed.rejected[0].reason), (0, "not valid JSON"));
 }
 
 #[test]
 fn long_messages_are_cut_and_flagged() {
-    let log = one(&format!("{{\"msg\":\"{}\"}}", "é".repeat(MESSAGE_BYTES_MAX)));
+    let body = format!("{{\"msg\":\"{}\"}}", "é".repeat(MESSAGE_BYTES_MAX));
+    let log = one(&body);
     assert_eq!((log.message.len(), &log.flags[..]), (MESSAGE_BYTES_MAX, &["message cut at 64 KiB"][..]));
 }
 

@@ -89,7 +89,7 @@ proptest! {
         sizes in proptest::collection::vec(0_usize..RECORD_BYTES_AIM + 2, 0..60),
         items_max in 1_usize..8,
     ) {
-        let runs = split(sizes.iter().copied(), items_max, |size| *size);
+        let runs = split(sizes.clone(), items_max, |size| *size);
         prop_assert_eq!(runs.concat(), sizes);
         for run in &runs {
             prop_assert!(!run.is_empty() && run.len() <= items_max);

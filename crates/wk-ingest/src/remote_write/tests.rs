@@ -3,8 +3,9 @@ use prost::Message;
 
 use super::*;
 use crate::records::{RECORD_BYTES_AIM, SERIES_PER_RECORD_MAX};
+use crate::series_cache::SeriesCache;
 use crate::testing::{NOW, context, series_text};
-use wk_types::{Body, UtcMs};
+use wk_types::{Body, Sample, UtcMs};
 
 /// The messages as `prompb` has them, for making bodies.
 #[derive(Clone, PartialEq, Message)]
@@ -85,6 +86,13 @@ fn body(timeseries: Vec<TimeSeries>) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(&WriteRequest { timeseries, metadata }.encode_to_vec()).unwrap()
 }
 
+/// Reads a body from this machine with nothing known before.
+fn parse(body: &[u8], kind: Option<&str>, encoding: Option<&str>) -> Result<RemoteWrite, RemoteWriteError> {
+    let (context, _) = context("remote-write");
+    let cache = SeriesCache::default();
+    super::parse(body, kind, encoding, cache.request(&context, Some("127.0.0.1".parse().unwrap())))
+}
+
 fn read(timeseries: Vec<TimeSeries>) -> RemoteWrite {
     parse(&body(timeseries), Some("application/x-protobuf"), Some("snappy")).unwrap()
 }
@@ -101,7 +109,7 @@ fn series_and_samples_come_through_in_order() {
     ]);
     assert!(parsed.rejected.is_empty());
     assert_eq!((parsed.series.len(), parsed.samples()), (2, 3));
-    assert_eq!(parsed.series[0].labels.to_string(), r#"up{instance="bridge-pc:9100", job="node"}"#);
+    assert_eq!(parsed.series[0].series.labels.to_string(), r#"up{instance="bridge-pc:9100", job="node"}"#);
     assert_eq!(parsed.series[0].samples[1], Sample::new(UtcMs(NOW.0 - 15_000), 0.0));
 }
 
@@ -137,7 +145,7 @@ fn what_cannot_be_stored_is_listed_and_its_neighbours_are_kept() {
         not_utf8,
         good,
     ]);
-    let names: Vec<&str> = parsed.series.iter().map(|one| one.labels.name()).collect();
+    let names: Vec<&str> = parsed.series.iter().map(|one| one.series.labels.name()).collect();
     assert_eq!(names, ["good", "clock", "good"]);
     let expected = [
         ("no metric name", 2),
@@ -201,7 +209,7 @@ fn series_are_attributed_by_instance_and_counted() {
         series(&[("__name__", "up")], &[(0, 1.0)]),
         series(&[("job", "x")], &[(0, 1.0)]),
     ]);
-    let records = records(&context, parsed, Some("127.0.0.1".parse().unwrap()));
+    let records = records(&context, parsed);
     let Body::Samples(series) = &records[0].body else { panic!("samples are expected") };
     let assets: Vec<&str> = series.iter().map(|one| one.series.asset.as_str()).collect();
     assert_eq!(assets, ["bridge-pc", "unknown", "bridge-pc"]);
@@ -215,11 +223,29 @@ fn series_are_attributed_by_instance_and_counted() {
 }
 
 #[test]
+fn a_request_that_comes_again_gives_the_same_series_in_memory() {
+    let (context, _) = context("remote-write");
+    let cache = SeriesCache::default();
+    let mut scattered = series(&[("__name__", "scattered")], &[(0, 1.0)]).encode_to_vec();
+    scattered
+        .extend(TimeSeries { labels: series(&[("job", "x")], &[]).labels, ..TimeSeries::default() }.encode_to_vec());
+    let mut plain =
+        WriteRequest { timeseries: vec![series(&[("__name__", "up")], &[(0, 1.0)])], metadata: vec![] }.encode_to_vec();
+    plain.extend([&[0x0a, scattered.len() as u8][..], &scattered].concat());
+    let body = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
+    let read = || super::parse(&body, None, None, cache.request(&context, None)).unwrap().series;
+    let (first, again) = (read(), read());
+    assert_eq!(first, again);
+    assert!(std::sync::Arc::ptr_eq(&first[0].series, &again[0].series));
+    assert_eq!(first[1].series.labels.to_string(), r#"scattered{job="x"}"#);
+}
+
+#[test]
 fn large_requests_become_several_records() {
     let (context, _) = context("remote-write");
     let names: Vec<String> = (0..SERIES_PER_RECORD_MAX + 1).map(|at| format!("m{at}")).collect();
     let parsed = read(names.iter().map(|name| series(&[("__name__", name)], &[(0, 1.0)])).collect());
-    let sizes: Vec<usize> = records(&context, parsed, None).iter().map(|record| record.body.items()).collect();
+    let sizes: Vec<usize> = records(&context, parsed).iter().map(|record| record.body.items()).collect();
     assert_eq!(sizes, [SERIES_PER_RECORD_MAX, 1]);
 }
 
@@ -229,7 +255,7 @@ fn a_request_of_long_labels_becomes_records_that_the_log_takes() {
     let long = "v".repeat(4 * 1024);
     let names: Vec<String> = (0..3_000).map(|at| format!("m{at}")).collect();
     let parsed = read(names.iter().map(|name| series(&[("__name__", name), ("path", &long)], &[(0, 1.0)])).collect());
-    let records = records(&context, parsed, None);
+    let records = records(&context, parsed);
     assert_eq!(records.iter().map(|record| record.body.items()).sum::<usize>(), 3_000);
     for record in &records {
         let Body::Samples(series) = &record.body else { panic!("samples are expected") };

@@ -1,17 +1,21 @@
 //! Walks `io.prometheus.write.v2.Request`: labels and texts are numbers of a table of symbols.
 
-use prost::encoding::decode_varint;
-use wk_types::UtcMs;
 use wk_types::labels::METRIC_NAME;
+use wk_types::{Sample, UtcMs};
 
-use super::walk::{Counts, Field, LABELS_READ_MAX, OneSeries, fields, kind_of, take};
-use super::{BadMessage, Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX, Sample, Texts};
+use super::walk::{Counts, Field, Held, LABELS_READ_MAX, RawLabels, fields, keep, kind_of, varint};
+use super::{BadMessage, Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX};
+use crate::series_cache::SeriesRequest;
 
 /// How many symbols one request holds at most.
 pub(super) const SYMBOLS_MAX: usize = 1_000_000;
 
 /// Reads `Request { repeated string symbols = 4; repeated TimeSeries timeseries = 5; }`.
-pub(super) fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) -> Result<(), RemoteWriteError> {
+pub(super) fn request(
+    body: &[u8],
+    parsed: &mut RemoteWrite,
+    series: &mut SeriesRequest<'_>,
+) -> Result<(), RemoteWriteError> {
     let symbols = Symbols::read(body)?;
     let mut counts = Counts::default();
     let mut entry = Entry::default();
@@ -22,7 +26,7 @@ pub(super) fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) 
                 entry.clear();
                 entry.read(bytes, &mut counts)?;
                 if counts.are_within_bounds() {
-                    entry.store(&symbols, parsed, texts);
+                    entry.store(&symbols, parsed, series);
                 }
             }
             // Reserved, for these are series and metadata of 1.0.
@@ -67,7 +71,10 @@ impl<'a> Symbols<'a> {
 #[derive(Default)]
 struct Entry<'a> {
     references: Vec<u64>,
-    one: OneSeries<'a>,
+    labels: RawLabels<'a>,
+    /// The labels as bytes under which the series is remembered.
+    key: Vec<u8>,
+    held: Held,
     /// Kind, help and unit, the latter two as references.
     metadata: (u64, u64, u64),
     exemplars: u64,
@@ -77,7 +84,9 @@ struct Entry<'a> {
 impl<'a> Entry<'a> {
     fn clear(&mut self) {
         self.references.clear();
-        self.one.clear();
+        self.labels.pairs.clear();
+        self.labels.not_utf8 = false;
+        self.held.clear();
         (self.metadata, self.exemplars, self.starts) = Default::default();
     }
 
@@ -89,11 +98,11 @@ impl<'a> Entry<'a> {
                 (1, Field::Varint(reference)) => self.refer(reference),
                 (1, Field::Bytes(mut packed)) => {
                     while !packed.is_empty() {
-                        self.refer(decode_varint(&mut packed)?);
+                        self.refer(varint(&mut packed)?);
                     }
                 }
                 (2, Field::Bytes(bytes)) => self.sample(bytes, counts)?,
-                (3, Field::Bytes(_)) => self.one.histograms += 1,
+                (3, Field::Bytes(_)) => self.held.histograms += 1,
                 (4, Field::Bytes(_)) => self.exemplars += 1,
                 (5, Field::Bytes(bytes)) => self.metadata = metadata(bytes)?,
                 (6, Field::Varint(time)) => self.starts += u64::from(time != 0),
@@ -123,22 +132,38 @@ impl<'a> Entry<'a> {
             Ok(())
         })?;
         if counts.samples <= SAMPLES_MAX {
-            self.one.samples.push(sample);
+            self.held.samples.push(sample);
         }
         Ok(())
     }
 
     /// Looks the labels up and adds what can be stored.
-    fn store(&mut self, symbols: &Symbols<'a>, parsed: &mut RemoteWrite, texts: &mut Texts) {
+    fn store(&mut self, symbols: &Symbols<'a>, parsed: &mut RemoteWrite, series: &mut SeriesRequest<'_>) {
         parsed.exemplars += self.exemplars;
         parsed.starts += self.starts;
         if !self.resolve(symbols) {
-            let count = self.one.samples.len() as u64 + self.one.histograms;
-            parsed.reject("label is no pair of symbols", count, &self.one.described());
+            let count = self.held.samples.len() as u64 + self.held.histograms;
+            parsed.reject("label is no pair of symbols", count, &self.labels.described());
             return;
         }
         self.describe(symbols, parsed);
-        take(&self.one, parsed, texts);
+        self.spell();
+        let found = match series.known(&self.key) {
+            Some(known) if !self.labels.not_utf8 => known,
+            _ if self.labels.check(&self.held, parsed) => series.learn(&self.key, &self.labels.pairs),
+            _ => return,
+        };
+        keep(found, &self.held, parsed);
+    }
+
+    /// Writes the key: each text with its length, behind a byte with which no labels of 1.0 begin.
+    fn spell(&mut self) {
+        self.key.clear();
+        self.key.push(0xff);
+        for text in self.labels.pairs.iter().flat_map(|(name, value)| [name, value]) {
+            self.key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            self.key.extend_from_slice(text.as_bytes());
+        }
     }
 
     /// Turns references into labels; false where they are no pairs of symbols.
@@ -147,8 +172,8 @@ impl<'a> Entry<'a> {
         for pair in pairs {
             let [name, value] = pair.map(|at| usize::try_from(at).ok().and_then(|at| symbols.0.get(at).copied()));
             match (name, value) {
-                (Some(Some(name)), Some(Some(value))) => self.one.labels.push((name, value)),
-                (Some(_), Some(_)) => self.one.not_utf8 = true,
+                (Some(Some(name)), Some(Some(value))) => self.labels.pairs.push((name, value)),
+                (Some(_), Some(_)) => self.labels.not_utf8 = true,
                 _ => return false,
             }
         }
@@ -158,7 +183,7 @@ impl<'a> Entry<'a> {
     fn describe(&self, symbols: &Symbols<'a>, parsed: &mut RemoteWrite) {
         let (kind, help, unit) =
             (kind_of(self.metadata.0), symbols.text(self.metadata.1), symbols.text(self.metadata.2));
-        let Some((_, name)) = self.one.labels.iter().find(|(name, _)| *name == METRIC_NAME) else { return };
+        let Some((_, name)) = self.labels.pairs.iter().find(|(name, _)| *name == METRIC_NAME) else { return };
         let family = family_of(name, kind);
         if !parsed.metadata.contains_key(family) {
             parsed.describe(family, Metadata::new(kind, help, unit));

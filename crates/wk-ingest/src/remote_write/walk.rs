@@ -1,18 +1,23 @@
 //! Walks the protobuf message.
+//!
+//! Senders write the labels of a series behind each other, and the same ones with every request. So their bytes as a
+//! whole are looked up first, and read only where they are new.
 
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use wk_types::UtcMs;
+use std::sync::Arc;
 
-use super::{
-    BadMessage, Metadata, RawSeries, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX, Sample, Texts, series,
-    times,
-};
+use prost::encoding::{DecodeContext, WireType, skip_field};
+use wk_types::{Sample, Series, SeriesSamples, UtcMs};
+
+use super::{BadMessage, Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX};
+use crate::series;
+use crate::series_cache::SeriesRequest;
+use crate::times;
 
 /// How many labels are looked at; a series with more is rejected for it.
 pub(super) const LABELS_READ_MAX: usize = series::LABELS_MAX + 1;
 
 /// Reads `WriteRequest { repeated TimeSeries timeseries = 1; repeated MetricMetadata metadata = 3; }`.
-pub fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) -> Result<(), RemoteWriteError> {
+pub fn request(body: &[u8], parsed: &mut RemoteWrite, series: &mut SeriesRequest<'_>) -> Result<(), RemoteWriteError> {
     let mut counts = Counts::default();
     let mut one = OneSeries::default();
     fields(body, |tag, field| {
@@ -22,7 +27,7 @@ pub fn request(body: &[u8], parsed: &mut RemoteWrite, texts: &mut Texts) -> Resu
                 one.clear();
                 time_series(bytes, &mut one, &mut counts)?;
                 if counts.are_within_bounds() {
-                    take(&one, parsed, texts);
+                    take(&one, parsed, series)?;
                 }
             }
             (3, Field::Bytes(bytes)) => family(bytes, parsed)?,
@@ -91,52 +96,99 @@ impl Counts {
 
 /// One series as it stands in the body.
 #[derive(Default)]
-pub(super) struct OneSeries<'a> {
-    pub(super) labels: Vec<(&'a str, &'a str)>,
+struct OneSeries<'a> {
+    /// The fields of the labels, where they stand together.
+    labels: &'a [u8],
+    /// All of its bytes where they do not.
+    scattered: Option<&'a [u8]>,
+    held: Held,
+}
+
+impl OneSeries<'_> {
+    fn clear(&mut self) {
+        self.labels = &[];
+        self.scattered = None;
+        self.held.clear();
+    }
+}
+
+/// What a series holds.
+#[derive(Default)]
+pub(super) struct Held {
     pub(super) samples: Vec<Sample>,
     pub(super) histograms: u64,
+}
+
+impl Held {
+    pub(super) fn clear(&mut self) {
+        self.samples.clear();
+        self.histograms = 0;
+    }
+}
+
+/// Labels as they were sent.
+#[derive(Default)]
+pub(super) struct RawLabels<'a> {
+    pub(super) pairs: Vec<(&'a str, &'a str)>,
     pub(super) not_utf8: bool,
 }
 
-impl OneSeries<'_> {
-    pub(super) fn clear(&mut self) {
-        self.labels.clear();
-        self.samples.clear();
-        self.histograms = 0;
-        self.not_utf8 = false;
-    }
-}
-
-impl OneSeries<'_> {
+impl RawLabels<'_> {
     /// The labels as an example shows them.
     pub(super) fn described(&self) -> String {
-        self.labels.iter().map(|(name, value)| format!("{name}={value:?} ")).collect()
+        self.pairs.iter().map(|(name, value)| format!("{name}={value:?} ")).collect()
+    }
+
+    /// Tells whether they can name a series; where they cannot, all that it holds is rejected.
+    pub(super) fn check(&self, held: &Held, parsed: &mut RemoteWrite) -> bool {
+        let bad = match series::check(&self.pairs) {
+            _ if self.not_utf8 => "label is not UTF-8",
+            Err(bad) => reason(bad),
+            Ok(()) => return true,
+        };
+        parsed.reject(HISTOGRAM, held.histograms, &self.described());
+        parsed.reject(bad, held.samples.len() as u64, &self.described());
+        false
     }
 }
 
-/// Checks a series and adds what can be stored of it.
-pub(super) fn take(one: &OneSeries<'_>, parsed: &mut RemoteWrite, texts: &mut Texts) {
-    let described = || one.described();
-    if one.histograms > 0 {
-        parsed.reject("native histogram", one.histograms, &described());
+/// Finds the series, and adds what can be stored of it.
+fn take(one: &OneSeries<'_>, parsed: &mut RemoteWrite, series: &mut SeriesRequest<'_>) -> Result<(), BadMessage> {
+    let known = if one.scattered.is_none() { series.known(one.labels) } else { None };
+    let found = match known {
+        Some(known) => known,
+        None => {
+            let labels = read_labels(one.scattered.unwrap_or(one.labels))?;
+            if !labels.check(&one.held, parsed) {
+                return Ok(());
+            }
+            // Bytes that hold more than labels do not come again.
+            match one.scattered {
+                Some(_) => series.attribute(&labels.pairs),
+                None => series.learn(one.labels, &labels.pairs),
+            }
+        }
+    };
+    keep(found, &one.held, parsed);
+    Ok(())
+}
+
+const HISTOGRAM: &str = "native histogram";
+
+/// Adds what can be stored of a series.
+pub(super) fn keep(found: Arc<Series>, held: &Held, parsed: &mut RemoteWrite) {
+    let described = || found.labels.iter().map(|(name, value)| format!("{name}={value:?} ")).collect::<String>();
+    if held.histograms > 0 {
+        parsed.reject(HISTOGRAM, held.histograms, &described());
     }
-    if one.not_utf8 {
-        parsed.reject("label is not UTF-8", one.samples.len() as u64, &described());
-        return;
+    let good = held.samples.iter().filter(|sample| times::is_sample_time(sample.time)).count();
+    if good < held.samples.len() {
+        parsed.reject("time out of range", (held.samples.len() - good) as u64, &described());
     }
-    if let Err(bad) = series::check(&one.labels) {
-        let reason = reason(bad);
-        parsed.reject(reason, one.samples.len() as u64, &described());
-        return;
-    }
-    let samples: Vec<Sample> =
-        one.samples.iter().copied().filter(|sample| times::is_sample_time(sample.time)).collect();
-    let outside = one.samples.len() - samples.len();
-    if outside > 0 {
-        parsed.reject("time out of range", outside as u64, &described());
-    }
-    if !samples.is_empty() {
-        parsed.series.push(RawSeries { labels: texts.labels(&one.labels), samples });
+    if good > 0 {
+        let mut samples = Vec::with_capacity(good);
+        samples.extend(held.samples.iter().filter(|sample| times::is_sample_time(sample.time)));
+        parsed.series.push(SeriesSamples { series: found, samples });
     }
 }
 
@@ -151,30 +203,52 @@ const fn reason(bad: series::BadLabels) -> &'static str {
 }
 
 /// Reads `TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; repeated Exemplar exemplars = 3;
-/// repeated Histogram histograms = 4; }`.
+/// repeated Histogram histograms = 4; }`; the labels are only delimited.
 fn time_series<'a>(body: &'a [u8], one: &mut OneSeries<'a>, counts: &mut Counts) -> Result<(), BadMessage> {
-    fields(body, |tag, field| {
+    let rest = behind_labels(body)?;
+    one.labels = &body[..body.len() - rest.len()];
+    fields(rest, |tag, field| {
         match (tag, field) {
-            (1, Field::Bytes(bytes)) => {
-                let (name, value) = label(bytes)?;
-                match (std::str::from_utf8(name), std::str::from_utf8(value)) {
-                    (Ok(name), Ok(value)) if one.labels.len() < LABELS_READ_MAX => one.labels.push((name, value)),
-                    (Ok(_), Ok(_)) => {}
-                    _ => one.not_utf8 = true,
-                }
-            }
+            (1, Field::Bytes(_)) => one.scattered = Some(body),
             (2, Field::Bytes(bytes)) => {
                 counts.samples += 1;
                 let sample = sample(bytes)?;
                 if counts.samples <= SAMPLES_MAX {
-                    one.samples.push(sample);
+                    one.held.samples.push(sample);
                 }
             }
-            (4, Field::Bytes(_)) => one.histograms += 1,
+            (4, Field::Bytes(_)) => one.held.histograms += 1,
             _ => {}
         }
         Ok(())
     })
+}
+
+/// What follows the labels with which a series begins.
+fn behind_labels(mut body: &[u8]) -> Result<&[u8], BadMessage> {
+    /// The key of field 1, delimited by its length.
+    const LABEL: u8 = 0x0a;
+    while let Some((&LABEL, mut rest)) = body.split_first() {
+        delimited(&mut rest)?;
+        body = rest;
+    }
+    Ok(body)
+}
+
+/// Reads the labels of a series.
+fn read_labels(body: &[u8]) -> Result<RawLabels<'_>, BadMessage> {
+    let mut labels = RawLabels::default();
+    fields(body, |tag, field| {
+        let (1, Field::Bytes(bytes)) = (tag, field) else { return Ok(()) };
+        let (name, value) = label(bytes)?;
+        match (std::str::from_utf8(name), std::str::from_utf8(value)) {
+            (Ok(name), Ok(value)) if labels.pairs.len() < LABELS_READ_MAX => labels.pairs.push((name, value)),
+            (Ok(_), Ok(_)) => {}
+            _ => labels.not_utf8 = true,
+        }
+        Ok(())
+    })?;
+    Ok(labels)
 }
 
 /// Reads `Label { string name = 1; string value = 2; }`.
@@ -218,28 +292,45 @@ pub(super) fn fields<'a>(
     mut each: impl FnMut(u32, Field<'a>) -> Result<(), BadMessage>,
 ) -> Result<(), BadMessage> {
     while !body.is_empty() {
-        let (tag, wire_type) = decode_key(&mut body)?;
-        let field = match wire_type {
-            WireType::Varint => Field::Varint(decode_varint(&mut body)?),
-            WireType::SixtyFourBit => match body.split_first_chunk::<8>() {
-                Some((bytes, rest)) => {
-                    body = rest;
-                    Field::Fixed64(u64::from_le_bytes(*bytes))
-                }
-                None => return Err(BadMessage::Truncated),
-            },
-            WireType::LengthDelimited => {
-                let length = usize::try_from(decode_varint(&mut body)?).map_err(|_| BadMessage::Truncated)?;
-                let (bytes, rest) = body.split_at_checked(length).ok_or(BadMessage::Truncated)?;
+        let key = varint(&mut body)?;
+        let (tag, wire_type) = (u32::try_from(key >> 3).map_err(|_| BadMessage::Number)?, key & 7);
+        if tag == 0 {
+            return Err(BadMessage::Number);
+        }
+        let field = match WireType::try_from(wire_type)? {
+            WireType::Varint => Field::Varint(varint(&mut body)?),
+            WireType::SixtyFourBit => {
+                let (bytes, rest) = body.split_first_chunk::<8>().ok_or(BadMessage::Truncated)?;
                 body = rest;
-                Field::Bytes(bytes)
+                Field::Fixed64(u64::from_le_bytes(*bytes))
             }
-            WireType::ThirtyTwoBit | WireType::StartGroup | WireType::EndGroup => {
-                skip_field(wire_type, tag, &mut body, DecodeContext::default())?;
+            WireType::LengthDelimited => Field::Bytes(delimited(&mut body)?),
+            other @ (WireType::ThirtyTwoBit | WireType::StartGroup | WireType::EndGroup) => {
+                skip_field(other, tag, &mut body, DecodeContext::default())?;
                 continue;
             }
         };
         each(tag, field)?;
     }
     Ok(())
+}
+
+fn delimited<'a>(body: &mut &'a [u8]) -> Result<&'a [u8], BadMessage> {
+    let length = usize::try_from(varint(body)?).map_err(|_| BadMessage::Truncated)?;
+    let (bytes, rest) = body.split_at_checked(length).ok_or(BadMessage::Truncated)?;
+    *body = rest;
+    Ok(bytes)
+}
+
+/// Reads a number in base 128; most have one or two digits.
+pub(super) fn varint(body: &mut &[u8]) -> Result<u64, BadMessage> {
+    let mut number = 0;
+    for (at, byte) in body.iter().take(10).enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            *body = &body[at + 1..];
+            return if at == 9 && *byte > 1 { Err(BadMessage::Number) } else { Ok(number) };
+        }
+    }
+    Err(if body.len() < 10 { BadMessage::Truncated } else { BadMessage::Number })
 }

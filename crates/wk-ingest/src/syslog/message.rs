@@ -7,8 +7,9 @@ mod header;
 
 use std::borrow::Cow;
 
-use jiff::tz::TimeZone;
 use wk_types::UtcMs;
+
+use crate::times::Zone;
 
 /// How many parameters of structured data are kept.
 pub const PARAMETERS_MAX: usize = 64;
@@ -47,7 +48,7 @@ pub struct Message<'a> {
 
 /// Takes a message apart; `received` decides the year where the time has none, `zone` the offset where it has none.
 #[must_use]
-pub fn parse<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Message<'a> {
+pub fn parse<'a>(input: &'a str, received: UtcMs, zone: &Zone) -> Message<'a> {
     let input = input.trim_end_matches(['\r', '\n', '\0']);
     let (priority, rest) = priority(input);
     let mut message =
@@ -73,14 +74,14 @@ fn priority(input: &str) -> (Option<u8>, &str) {
 ///
 /// Returns `None` where the line does not begin with a time that syslog daemons write.
 #[must_use]
-pub fn parse_file_line<'a>(line: &'a str, received: UtcMs, zone: &TimeZone) -> Option<Message<'a>> {
+pub fn parse_file_line<'a>(line: &'a str, received: UtcMs, zone: &Zone) -> Option<Message<'a>> {
     let message = header::rfc3164(line.trim_end_matches(['\r', '\n', '\0']), received, zone, false);
     message.time.is_some().then_some(message)
 }
 
 /// Reads the date and time that a line of a plain log file begins with, local where it names no zone, and the rest.
 #[must_use]
-pub fn leading_time<'a>(line: &'a str, zone: &TimeZone) -> Option<(UtcMs, &'a str)> {
+pub fn leading_time<'a>(line: &'a str, zone: &Zone) -> Option<(UtcMs, &'a str)> {
     header::iso_time(line, zone)
 }
 

@@ -10,13 +10,14 @@ use super::frames::Frame;
 use super::message::{self, FACILITIES, Message, SEVERITIES};
 use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, CUT, NOT_UTF8, SyslogSettings};
 use crate::contract::SourceContext;
-use crate::logs::{Attributes, Draft, attribute};
+use crate::logs::{Attributes, Draft, Senders};
 
 /// Messages gathered for one record.
 pub struct Batch {
     context: SourceContext,
     settings: SyslogSettings,
     names: Names,
+    senders: Senders,
     logs: Vec<LogRecord>,
     bytes: usize,
     received: UtcMs,
@@ -43,7 +44,8 @@ impl Batch {
             facilities: FACILITIES.map(Into::into),
             severities: SEVERITIES.map(Into::into),
         };
-        Self { context, settings, names, logs: Vec::new(), bytes: 0, received: UtcMs(0) }
+        let senders = Senders::default();
+        Self { context, settings, names, senders, logs: Vec::new(), bytes: 0, received: UtcMs(0) }
     }
 
     /// Tells whether nothing has been gathered.
@@ -82,7 +84,7 @@ impl Batch {
             message: message.text,
             attributes: self.attributes(&message),
         };
-        self.logs.push(attribute(&self.context, draft, received));
+        self.logs.push(self.senders.attribute(&self.context, draft, received));
     }
 
     fn attributes(&self, message: &Message<'_>) -> Attributes {
@@ -112,6 +114,7 @@ impl Batch {
             return None;
         }
         self.bytes = 0;
+        self.senders.end_round(&self.context);
         let logs = std::mem::take(&mut self.logs);
         Some(NewRecord { received: self.received, source: self.context.name.clone(), body: Body::Logs(logs) })
     }

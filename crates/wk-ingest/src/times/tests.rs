@@ -72,3 +72,37 @@ proptest! {
         let _ = settle(Some(UtcMs(near)), UtcMs(number as i64));
     }
 }
+
+#[test]
+fn a_zone_answers_the_same_whatever_it_was_asked_for_before() {
+    let berlin = TimeZone::get("Europe/Berlin").unwrap();
+    let zone = Zone::new(berlin.clone());
+    // Through both changes of the clock, a new year and a leap day, each minute asked for twice.
+    for near in ["2026-03-29T00:30:00Z", "2026-10-25T00:30:00Z", "2026-12-31T22:50:00Z", "2028-02-28T22:50:00Z"] {
+        let near: Timestamp = near.parse().unwrap();
+        for seconds in (0..3 * 3_600).step_by(20) {
+            let now = UtcMs(near.as_millisecond() + seconds * 1_000);
+            let local = Timestamp::from_millisecond(now.0).unwrap().to_zoned(berlin.clone()).datetime();
+            let (date, time) = (local.date(), local.time());
+            let known = zone.in_nearest_year(date.month(), date.day(), time, now);
+            assert_eq!(known, in_nearest_year(date.month(), date.day(), time, now, &berlin));
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn usual_times_are_read_as_the_library_reads_them(
+        parts in (1950_i32..2120, 0_u8..15, 0_u8..33, 0_u8..26, 0_u8..62, 0_u8..62),
+        fraction in "|\\.[0-9]{0,10}",
+        offset in "Z|z||[+-][0-2][0-9]:[0-7][0-9]|[+-][0-9]{2}",
+    ) {
+        let (year, month, day, hour, minute, second) = parts;
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}");
+        let expected = text.parse::<Timestamp>().ok().map(|instant| UtcMs(instant.as_millisecond()));
+        if let Some(usual) = read_usual(text.as_bytes()) {
+            proptest::prop_assert_eq!(Some(usual), expected);
+        }
+        proptest::prop_assert_eq!(read_rfc3339(&text), expected);
+    }
+}

@@ -38,6 +38,7 @@ pub async fn write(
             &body,
             text(&headers, &header::CONTENT_TYPE),
             text(&headers, &header::CONTENT_ENCODING),
+            node.series.request(&context, ingest.peer),
         )
         .map_err(|error| {
             context.stats.rejected("not remote write", 1, &chain(&error));
@@ -46,7 +47,7 @@ pub async fn write(
         })?;
         node.metadata.note(std::mem::take(&mut parsed.metadata));
         let written = Written::of(&parsed);
-        Ok((remote_write::records(&context, parsed, ingest.peer), written))
+        Ok((remote_write::records(&context, parsed), written))
     })
     .await?;
     let stored = store(&context, records).await?;

@@ -59,7 +59,7 @@ impl NodeIdentity {
         written
     }
 
-    fn note(&self, source: &SourceName, sender: &Sender<'_>, reason: &str) {
+    fn note(&self, source: &SourceName, sender: &Sender<'_>, reason: &str, items: u64) {
         let name = match (sender.claimed, sender.peer) {
             (Some(claimed), _) if !claimed.is_empty() => claimed.to_owned(),
             (_, Some(peer)) => peer.to_string(),
@@ -70,7 +70,7 @@ impl NodeIdentity {
         if unknown.len() >= UNKNOWN_MAX && !unknown.contains_key(&key) {
             "(others)".clone_into(&mut key.1);
         }
-        unknown.entry(key).or_insert_with(|| Unknown { reason: reason.to_owned(), count: 0 }).count += 1;
+        unknown.entry(key).or_insert_with(|| Unknown { reason: reason.to_owned(), count: 0 }).count += items;
     }
 }
 
@@ -78,8 +78,12 @@ impl Identity for NodeIdentity {
     fn resolve(&self, source: &SourceName, sender: &Sender<'_>) -> Attribution {
         let attribution = self.table.look_up(sender);
         if let Some(reason) = &attribution.unknown {
-            self.note(source, sender, reason);
+            self.note(source, sender, reason, 1);
         }
         attribution
+    }
+
+    fn came_again(&self, source: &SourceName, sender: &Sender<'_>, reason: &str, items: u64) {
+        self.note(source, sender, reason, items);
     }
 }

@@ -9,7 +9,7 @@ use wk_lake::Lake;
 use wk_store::intake::{Damage, IntakeLog, ReadBatch};
 use wk_store::metrics::MetricStore;
 use wk_store::state::{NewEvent, State, StateError};
-use wk_types::{Body, DurationMs, Fact, IntakeRecord, Seq, UtcMs};
+use wk_types::{Body, DurationMs, Fact, IntakeRecord, Kinds, Seq, UtcMs};
 
 use crate::clock::now;
 use crate::http::chain;
@@ -39,8 +39,12 @@ trait Reader: Send {
     /// The name under which the intake log knows it.
     fn name(&self) -> &'static str;
 
-    /// Takes records in; called again with the same records after an error.
-    fn take(&mut self, records: &[IntakeRecord], next: Seq) -> Result<(), Failure>;
+    /// Which records it takes in.
+    fn kinds(&self) -> Kinds;
+
+    /// Takes in records of these kinds and notes that there are no others up to `next`; called again with the same
+    /// records after an error.
+    fn take(&mut self, records: &[Arc<IntakeRecord>], next: Seq) -> Result<(), Failure>;
 
     /// Looks after the store; answers up to where the intake log may be freed.
     fn maintain(&mut self, now: UtcMs) -> Result<Seq, Failure>;
@@ -165,7 +169,7 @@ impl Course {
     }
 
     fn take_batch(&mut self) -> Result<(), Failure> {
-        let ReadBatch { records, next, damage } = self.intake.read(self.at, READ_BYTES)?;
+        let ReadBatch { records, next, damage } = self.intake.read_kinds(self.at, READ_BYTES, self.reader.kinds())?;
         (self.told)(&damage)?;
         self.reader.take(&records, next)?;
         self.at = next;
@@ -208,11 +212,17 @@ impl Reader for MetricReader {
         METRICS
     }
 
-    fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
+    fn kinds(&self) -> Kinds {
+        Kinds::SAMPLES
+    }
+
+    fn take(&mut self, records: &[Arc<IntakeRecord>], next: Seq) -> Result<(), Failure> {
         for record in records {
-            let series = if let Body::Samples(series) = &record.body { series.as_slice() } else { &[] };
-            self.0.append(record.seq, record.received, series)?;
+            if let Body::Samples(series) = &record.body {
+                self.0.append(record.seq, record.received, series)?;
+            }
         }
+        self.0.append(next, UtcMs::default(), &[])?;
         Ok(())
     }
 
@@ -234,11 +244,17 @@ impl Reader for LogReader {
         LOGS
     }
 
-    fn take(&mut self, records: &[IntakeRecord], _next: Seq) -> Result<(), Failure> {
+    fn kinds(&self) -> Kinds {
+        Kinds::LOGS
+    }
+
+    fn take(&mut self, records: &[Arc<IntakeRecord>], next: Seq) -> Result<(), Failure> {
         for record in records {
-            let logs = if let Body::Logs(logs) = &record.body { logs.as_slice() } else { &[] };
-            self.0.append(record.seq, record.received, logs)?;
+            if let Body::Logs(logs) = &record.body {
+                self.0.append(record.seq, record.received, logs)?;
+            }
         }
+        self.0.append(next, UtcMs::default(), &[])?;
         Ok(())
     }
 
@@ -293,7 +309,11 @@ impl Reader for EngineReader {
         ENGINE
     }
 
-    fn take(&mut self, records: &[IntakeRecord], next: Seq) -> Result<(), Failure> {
+    fn kinds(&self) -> Kinds {
+        Kinds::ALL
+    }
+
+    fn take(&mut self, records: &[Arc<IntakeRecord>], next: Seq) -> Result<(), Failure> {
         let began = Instant::now();
         let from = self.at;
         for record in records.iter().filter(|record| record.seq > from) {

@@ -7,7 +7,7 @@
 //! | 0 | 4 | `f7 57 4b 46`; the first byte never occurs in UTF-8 text |
 //! | 4 | 1 | format, 1 |
 //! | 5 | 1 | kind |
-//! | 6 | 2 | zero |
+//! | 6 | 2 | the kinds of records it holds: 1 samples, 2 logs, 4 ticks, 8 commands, added up |
 //! | 8 | 4 | bytes of the payload |
 //! | 12 | 4 | bytes of the payload when decompressed |
 //! | 16 | 4 | CRC-32C of the payload as stored |
@@ -21,10 +21,11 @@
 //! Magic, format and the header's length and checksum stay where they are in every later format, so that an older
 //! node can tell a newer frame from a damaged one.
 
+use std::borrow::Borrow;
 use std::io::{self, Read, Write};
 
-use wk_types::wire::{self, WireError};
-use wk_types::{ErrorKind, IntakeRecord, Seq, UtcMs};
+use wk_types::wire::{Decoder, WireError};
+use wk_types::{ErrorKind, IntakeRecord, Kinds, Seq, UtcMs};
 
 /// The number of the format that is written.
 pub const FORMAT: u8 = 1;
@@ -123,6 +124,8 @@ impl FrameError {
 pub struct FrameMeta {
     /// What the payload is.
     pub kind: FrameKind,
+    /// Of which kinds the records are that it holds.
+    pub holds: Kinds,
     /// How many records it holds.
     pub count: u32,
     /// The first record's seq, at least 1; the others follow without a gap.
@@ -138,11 +141,12 @@ pub struct FrameMeta {
 impl FrameMeta {
     /// Describes records that follow each other, written after the record `previous`.
     #[must_use]
-    pub fn of_records(records: &[IntakeRecord], previous: Seq, written_at: UtcMs) -> Self {
-        let times = || records.iter().map(|record| record.received);
+    pub fn of_records<R: Borrow<IntakeRecord>>(records: &[R], previous: Seq, written_at: UtcMs) -> Self {
+        let times = || records.iter().map(|record| record.borrow().received);
         let received = (times().min().unwrap_or(written_at), times().max().unwrap_or(written_at));
-        let first = records.first().map_or(previous.next(), |record| record.seq);
-        Self { kind: FrameKind::Records, count: records.len() as u32, first, previous, received, written_at }
+        let first = records.first().map_or(previous.next(), |record| record.borrow().seq);
+        let holds = records.iter().fold(Kinds::NONE, |kinds, record| kinds.and(record.borrow().body.kind()));
+        Self { kind: FrameKind::Records, holds, count: records.len() as u32, first, previous, received, written_at }
     }
 
     /// The last record's seq; the one before the first where there is none.
@@ -172,6 +176,7 @@ impl Header {
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4] = FORMAT;
         bytes[5] = self.meta.kind as u8;
+        bytes[6..8].copy_from_slice(&self.meta.holds.0.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.payload_bytes.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.raw_bytes.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.payload_crc.to_le_bytes());
@@ -200,6 +205,7 @@ impl Header {
         let kind = FrameKind::from_number(bytes[5]).ok_or(FrameError::Damaged { what: "the kind is unknown" })?;
         let meta = FrameMeta {
             kind,
+            holds: Kinds(u16::from_le_bytes([bytes[6], bytes[7]])),
             count: u32_at(bytes, 20),
             first: Seq(u64_at(bytes, 24)),
             previous: Seq(u64_at(bytes, 32)),
@@ -266,11 +272,11 @@ impl Frame {
     ///
     /// # Errors
     /// Another kind, content that is no batch of records, and records that do not fit the header.
-    pub fn records(&self) -> Result<Vec<IntakeRecord>, FrameError> {
+    pub fn records(&self, decoder: &mut Decoder) -> Result<Vec<IntakeRecord>, FrameError> {
         if self.meta.kind != FrameKind::Records {
             return Err(FrameError::Damaged { what: "the frame holds no records" });
         }
-        let records = wire::decode(&self.content).map_err(FrameError::Decode)?;
+        let records = decoder.decode(&self.content).map_err(FrameError::Decode)?;
         let in_order = records.iter().zip(self.meta.first.0..).all(|(record, seq)| record.seq.0 == seq);
         if records.len() != self.meta.count as usize || !in_order {
             return Err(FrameError::Damaged { what: "the records do not fit the header" });

@@ -31,7 +31,7 @@ pub(super) fn open(io: &dyn Io, dir: &Path) -> Result<Opened, IntakeError> {
     let mut before = Seq(bases.first().map_or(0, |base| base.saturating_sub(1)));
     for base in &bases {
         let newest = Some(base) == bases.last();
-        let look = if newest { Look::Payloads } else { Look::Headers };
+        let look = if newest { Look::ALL } else { Look::Headers };
         let loaded = segment::load(io, dir, *base, before, look)?;
         let mut segment = loaded.segment;
         if newest && loaded.unclean {

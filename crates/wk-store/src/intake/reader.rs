@@ -1,12 +1,14 @@
 //! Reading forward from a cursor.
 
 use std::io;
+use std::sync::{Arc, PoisonError};
 
 use wk_types::wire::WireError;
 use wk_types::{IntakeRecord, Seq, UtcMs};
 
 use super::catalog::Place;
-use super::frame::{FrameError, Header};
+use super::frame::{FrameError, HEADER_BYTES, Header};
+use super::recent::Wanted;
 use super::scan::{Ledger, Look, Patched, Step, Walk, WalkError};
 use super::segment::segment_path;
 use super::{IntakeError, ReadBatch, Shared};
@@ -17,16 +19,21 @@ const ATTEMPTS_MAX: u32 = 8;
 
 /// A read in progress.
 struct Reading {
-    after: Seq,
-    records: Vec<IntakeRecord>,
+    wanted: Wanted,
+    records: Vec<Arc<IntakeRecord>>,
     ledger: Ledger,
     bytes_left: usize,
 }
 
-/// Reads records after `after` until about `bytes_max` decoded bytes are read.
-pub(super) fn read(shared: &Shared, after: Seq, bytes_max: usize) -> Result<ReadBatch, IntakeError> {
+/// Reads wanted records until about as many decoded bytes are read as are wanted.
+pub(super) fn read(shared: &Shared, wanted: Wanted) -> Result<ReadBatch, IntakeError> {
+    let after = wanted.after;
+    let recent = shared.recent.lock().unwrap_or_else(PoisonError::into_inner).read(&wanted);
+    if let Some((records, next)) = recent {
+        return Ok(ReadBatch { records, next, damage: Vec::new() });
+    }
     let ledger = Ledger::new(0, after);
-    let mut reading = Reading { after, records: Vec::new(), ledger, bytes_left: bytes_max.max(1) };
+    let mut reading = Reading { wanted, records: Vec::new(), ledger, bytes_left: wanted.bytes_max.max(1) };
     let mut failed = None;
     while reading.bytes_left > 0 && failed.is_none() {
         let Some(place) = shared.catalog().place(reading.ledger.seen()) else { break };
@@ -69,18 +76,19 @@ fn read_segment(shared: &Shared, place: &Place, reading: &mut Reading) -> Result
 fn walk_segment(shared: &Shared, file: &dyn ReadFile, place: &Place, reading: &mut Reading) -> Result<(), WalkError> {
     let mut walk = Walk::new(file, place.offset, place.end);
     while reading.bytes_left > 0 {
-        let Some(step) = walk.step(Look::Payloads)? else {
+        let Some(step) = walk.step(Look::Payloads(reading.wanted.kinds))? else {
             reading.ledger.end(place.last, place.received);
             break;
         };
         match step {
             Step::Frame { header, .. } | Step::Broken { header: Some(header), .. }
-                if header.meta.last() <= reading.after =>
+                if header.meta.last() <= reading.wanted.after =>
             {
                 reading.ledger.passed(&header);
             }
             Step::Broken { header, what } => reading.ledger.broken(header.as_ref(), what),
-            Step::Frame { header, .. } => match walk.frame(&header).and_then(|frame| frame.records()) {
+            Step::Frame { header, .. } if !header.meta.holds.meet(reading.wanted.kinds) => reading.pass(&header),
+            Step::Frame { header, .. } => match unpack(shared, &walk, &header) {
                 Ok(records) => reading.take(&header, records),
                 Err(FrameError::Newer { found }) => return Err(WalkError::Newer(u32::from(found))),
                 Err(FrameError::Decode(WireError::Newer { found })) => return Err(WalkError::Newer(found)),
@@ -92,10 +100,23 @@ fn walk_segment(shared: &Shared, file: &dyn ReadFile, place: &Place, reading: &m
     Ok(())
 }
 
+fn unpack(shared: &Shared, walk: &Walk<'_>, header: &Header) -> Result<Vec<IntakeRecord>, FrameError> {
+    let frame = walk.frame(header)?;
+    frame.records(&mut shared.decoder.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 impl Reading {
+    /// Passes over a frame that holds nothing wanted.
+    fn pass(&mut self, header: &Header) {
+        self.ledger.good(header);
+        self.bytes_left = self.bytes_left.saturating_sub(HEADER_BYTES);
+    }
+
     fn take(&mut self, header: &Header, records: Vec<IntakeRecord>) {
         self.ledger.good(header);
-        self.records.extend(records.into_iter().filter(|record| record.seq > self.after));
+        let Wanted { after, kinds, .. } = self.wanted;
+        let mine = |record: &IntakeRecord| record.seq > after && record.body.kind().meet(kinds);
+        self.records.extend(records.into_iter().filter(mine).map(Arc::new));
         self.bytes_left = self.bytes_left.saturating_sub(header.raw_bytes as usize);
     }
 }

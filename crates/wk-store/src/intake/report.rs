@@ -1,5 +1,7 @@
 //! What the intake log answers with and tells about itself.
 
+use std::sync::Arc;
+
 use wk_types::{IntakeRecord, Seq, UtcMs};
 
 /// Something that was written and cannot be read any more.
@@ -45,8 +47,8 @@ pub struct OpenReport {
 /// What a read answers with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadBatch {
-    /// Records in ascending order.
-    pub records: Vec<IntakeRecord>,
+    /// Records in ascending order; those read just after they were written are shared with other readers.
+    pub records: Vec<Arc<IntakeRecord>>,
     /// What to read after next time, and the reader's cursor once `records` are safe in its own store.
     pub next: Seq,
     /// What could not be read and was skipped.

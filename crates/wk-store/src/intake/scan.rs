@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wk_types::{Seq, UtcMs};
+use wk_types::{Kinds, Seq, UtcMs};
 
-use super::frame::{Frame, FrameError, HEADER_BYTES, Header, MAGIC};
+use super::frame::{Frame, FrameError, FrameMeta, HEADER_BYTES, Header, MAGIC};
 use super::{Damage, IntakeError};
 use crate::io::ReadFile;
 
@@ -20,8 +20,20 @@ const BLOCK_BYTES: u64 = 4 << 10;
 pub(super) enum Look {
     /// Headers only, and a payload where the frame behind it cannot be found.
     Headers,
-    /// Every payload's checksum.
-    Payloads,
+    /// The checksum of every payload that holds one of these kinds, and the headers of all.
+    Payloads(Kinds),
+}
+
+impl Look {
+    /// Looks at every payload.
+    pub(super) const ALL: Self = Self::Payloads(Kinds::ALL);
+
+    fn is_at_payload(self, meta: &FrameMeta) -> bool {
+        match self {
+            Self::Headers => false,
+            Self::Payloads(kinds) => kinds == Kinds::ALL || kinds.meet(meta.holds),
+        }
+    }
 }
 
 /// What a walk comes upon.
@@ -129,7 +141,7 @@ impl<'a> Walk<'a> {
         let follow = at + header.frame_bytes();
         let whole = follow <= self.end;
         let followed = follow == self.end || (whole && self.header_at(follow)?.is_ok());
-        let trusted = followed && look == Look::Headers;
+        let trusted = followed && !look.is_at_payload(&header.meta);
         let good = whole && (trusted || self.payload_is_good(at, &header)?);
         self.floor = header.meta.last().max(self.floor);
         if good {

@@ -50,7 +50,12 @@ pub(super) fn text_of(record: &IntakeRecord) -> &str {
 
 pub(super) fn options() -> IntakeOptions {
     let now = AtomicI64::new(1_800_000_000_000);
-    IntakeOptions::new(Arc::new(move || UtcMs(now.fetch_add(1, Ordering::Relaxed))))
+    // What is read comes from disk, unless a test says otherwise.
+    let recent_bytes_max = 0;
+    IntakeOptions {
+        recent_bytes_max,
+        ..IntakeOptions::new(Arc::new(move || UtcMs(now.fetch_add(1, Ordering::Relaxed))))
+    }
 }
 
 pub(super) fn small_segments() -> IntakeOptions {
@@ -62,7 +67,7 @@ pub(super) fn open(io: &CrashIo, options: IntakeOptions) -> (IntakeLog, OpenRepo
 }
 
 /// Everything after `after`, by as many reads as it takes.
-pub(super) fn read_all(log: &IntakeLog, after: Seq) -> (Vec<IntakeRecord>, Vec<Damage>) {
+pub(super) fn read_all(log: &IntakeLog, after: Seq) -> (Vec<Arc<IntakeRecord>>, Vec<Damage>) {
     let (mut records, mut damage, mut next) = (Vec::new(), Vec::new(), after);
     loop {
         let batch = log.read(next, 4_000).unwrap();
@@ -141,6 +146,35 @@ fn large_batches_are_cut_into_frames_and_large_records_refused() {
     assert!(log.read(Seq(0), 1).unwrap().records.len() < 4);
     assert_eq!(texts(&log, Seq(0)).len(), 4);
     assert!(log.stats().written_frames >= 2);
+}
+
+#[test]
+fn a_reader_that_keeps_up_is_handed_the_records_that_were_written() {
+    let (log, _) = open(&CrashIo::new(1), IntakeOptions { recent_bytes_max: 1 << 20, ..options() });
+    let first = log.append(record("one")).unwrap();
+    let batch = || log.read(Seq(0), 1 << 20).unwrap();
+    assert_eq!((batch().records.len(), batch().next), (1, first));
+    assert!(Arc::ptr_eq(&batch().records[0], &batch().records[0]));
+    let last = log.append(record("two")).unwrap();
+    assert_eq!(texts(&log, Seq(0)), ["one", "two"]);
+    assert_eq!((texts(&log, first).len(), log.read(last, 1).unwrap().records.len()), (1, 0));
+}
+
+#[test]
+fn records_of_other_kinds_are_passed_over_on_disk_and_in_memory() {
+    for recent_bytes_max in [0, 1 << 20] {
+        let (log, _) = open(&CrashIo::new(1), IntakeOptions { recent_bytes_max, ..options() });
+        let tick = || NewRecord { received: UtcMs(5), source: "node".into(), body: Body::Tick };
+        for _ in 0..3 {
+            log.append(record("text")).unwrap();
+            log.append(tick()).unwrap();
+        }
+        let batch = log.read_kinds(Seq(0), 1 << 20, Kinds::LOGS).unwrap();
+        assert_eq!(batch.records.iter().map(|record| record.seq.0).collect::<Vec<_>>(), [1, 3, 5]);
+        assert_eq!((batch.next, batch.damage.len()), (Seq(6), 0));
+        let batch = log.read_kinds(Seq(0), 1 << 20, Kinds::SAMPLES).unwrap();
+        assert_eq!((batch.records.len(), batch.next), (0, Seq(6)));
+    }
 }
 
 #[test]
@@ -387,7 +421,7 @@ fn commands_are_taken_as_they_are() {
     let body = Body::Command(Box::new(Command { id: "cmd-1".into(), by: None, verb }));
     let seq = log.append(NewRecord { received: UtcMs(5), source: "console".into(), body: body.clone() }).unwrap();
     let read = log.read(Seq(0), 1).unwrap().records;
-    assert_eq!(read, [IntakeRecord { seq, received: UtcMs(5), source: "console".into(), body }]);
+    assert_eq!(*read[0], IntakeRecord { seq, received: UtcMs(5), source: "console".into(), body });
 }
 
 #[test]

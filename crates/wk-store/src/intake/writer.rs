@@ -70,15 +70,15 @@ impl Writer<'_> {
         if let Err(error) = &written {
             tracing::error!(records = records.len(), %error, "the intake log could not be written");
         }
-        self.shared.count_batch(records.len() as u64, written.is_ok());
-        answer(callers, &records, &written);
+        self.shared.count_batch(callers.len() as u64, written.is_ok());
+        answer(callers, &written);
         if written.is_ok() {
             self.shared.free_read();
         }
     }
 
-    /// Gives the records their seqs and puts them on disk.
-    fn try_batch(&mut self, records: &mut [IntakeRecord], sizes: &[usize]) -> Result<(), IntakeError> {
+    /// Gives the records their seqs, puts them on disk and hands them on to the readers; answers the first seq.
+    fn try_batch(&mut self, records: &mut Vec<IntakeRecord>, sizes: &[usize]) -> Result<Seq, IntakeError> {
         let (first, previous) = {
             let mut catalog = self.shared.catalog();
             (catalog.take_seqs(records.len() as u64), catalog.last())
@@ -91,8 +91,8 @@ impl Writer<'_> {
         let written = self.begin_segment(first).and_then(|()| self.put(&bytes));
         match written {
             Ok(()) => {
-                self.shared.commit(&headers, bytes.len() as u64);
-                Ok(())
+                self.shared.commit(&headers, bytes.len() as u64, std::mem::take(records));
+                Ok(first)
             }
             Err(error) => {
                 self.give_up_segment();
@@ -205,9 +205,9 @@ impl Writer<'_> {
     }
 }
 
-fn answer(callers: Vec<Done>, records: &[IntakeRecord], written: &Result<(), IntakeError>) {
-    for (done, record) in callers.into_iter().zip(records) {
-        done(written.clone().map(|()| record.seq));
+fn answer(callers: Vec<Done>, written: &Result<Seq, IntakeError>) {
+    for (at, done) in callers.into_iter().enumerate() {
+        done(written.clone().map(|first| Seq(first.0 + at as u64)));
     }
 }
 

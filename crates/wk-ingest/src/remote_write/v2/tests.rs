@@ -3,10 +3,16 @@ use prost::Message;
 
 use super::super::*;
 use super::SYMBOLS_MAX;
+use crate::series_cache::SeriesCache;
 use crate::testing::{NOW, context, series_text};
-use wk_types::{Body, UtcMs};
+use wk_types::{Body, Sample, UtcMs};
 
 const CONTENT_TYPE: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+fn parse(body: &[u8], kind: Option<&str>, encoding: Option<&str>) -> Result<RemoteWrite, RemoteWriteError> {
+    let (context, _) = context("remote-write");
+    super::super::parse(body, kind, encoding, SeriesCache::default().request(&context, None))
+}
 
 /// The messages as `io/prometheus/write/v2/types.proto` has them, for making bodies.
 #[derive(Clone, PartialEq, Message)]
@@ -114,7 +120,7 @@ fn series_and_samples_come_through_with_what_is_said_of_them() {
     let parsed = request.read();
     assert_eq!((parsed.version, parsed.samples(), parsed.rejected.len()), (Version::Two, 4, 0));
     let expected = r#"requests_total{instance="bridge-pc:9100", job="node"}"#;
-    assert_eq!(parsed.series[0].labels.to_string(), expected);
+    assert_eq!(parsed.series[0].series.labels.to_string(), expected);
     assert_eq!(parsed.series[0].samples[0], Sample::new(UtcMs(NOW.0 - 15_000), 1.0));
     let told: Vec<(&str, &str)> =
         parsed.metadata.iter().map(|(name, one)| (name.as_str(), one.kind.as_str())).collect();
@@ -160,11 +166,27 @@ fn what_is_not_kept_is_counted() {
     let parsed = request.read();
     assert_eq!((parsed.exemplars, parsed.starts, parsed.samples()), (2, 2, 2));
     let (context, _) = context("remote-write");
-    let records = records(&context, parsed, None);
+    let records = records(&context, parsed);
     let Body::Samples(series) = &records[0].body else { panic!("samples are expected") };
     assert_eq!(series_text(series), "up 1@0 1@1");
     let flagged = context.stats.snapshot().flagged;
     assert_eq!((flagged["exemplar not kept"].count, flagged["start time not kept"].count), (2, 2));
+}
+
+#[test]
+fn a_series_that_comes_again_is_the_same_one_and_no_other() {
+    let (context, _) = context("remote-write");
+    let cache = SeriesCache::default();
+    let read = |labels: &[(&str, &str)]| {
+        let mut request = Request::new();
+        request.add(&[("__name__", "other")], &[(0, 1.0)]);
+        request.add(labels, &[(0, 1.0)]);
+        let parsed = super::super::parse(&request.body(), Some(CONTENT_TYPE), None, cache.request(&context, None));
+        parsed.unwrap().series.swap_remove(1).series
+    };
+    let first = read(&[("__name__", "up"), ("a", "bc")]);
+    assert!(std::sync::Arc::ptr_eq(&first, &read(&[("__name__", "up"), ("a", "bc")])), "not read anew");
+    assert_eq!(read(&[("__name__", "up"), ("ab", "c")]).labels.to_string(), r#"up{ab="c"}"#);
 }
 
 #[test]
@@ -175,7 +197,7 @@ fn symbols_may_stand_behind_the_series_that_use_them() {
     let series = Request { symbols: Vec::new(), ..request };
     let plain = [series.encode_to_vec(), symbols.encode_to_vec()].concat();
     let body = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
-    assert_eq!(parse(&body, Some(CONTENT_TYPE), None).unwrap().series[0].labels.name(), "up");
+    assert_eq!(parse(&body, Some(CONTENT_TYPE), None).unwrap().series[0].series.labels.name(), "up");
 }
 
 #[test]
@@ -229,7 +251,7 @@ proptest! {
             request.add(&[("__name__", name), ("k", "v")], &points);
         }
         let parsed = request.read();
-        let came: Vec<&str> = parsed.series.iter().map(|one| one.labels.name()).collect();
+        let came: Vec<&str> = parsed.series.iter().map(|one| one.series.labels.name()).collect();
         prop_assert_eq!(came, names.iter().map(String::as_str).collect::<Vec<_>>());
         for one in &parsed.series {
             let same = one.samples.iter().zip(&points).all(|(sample, (at, value))| {

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use wk_types::UtcMs;
 
 use super::{Message, PARAMETERS_MAX};
-use crate::times;
+use crate::times::{self, Zone};
 
 /// The longest tag that is taken for one.
 const TAG_BYTES_MAX: usize = 64;
@@ -109,7 +109,7 @@ fn quoted(input: &str) -> Option<(Cow<'_, str>, &str)> {
 
 /// Reads what follows the priority in RFC 3164 and its kin; `with_priority` says that there was one, so that a tag
 /// may be expected even where the time is missing.
-pub fn rfc3164<'a>(input: &'a str, received: UtcMs, zone: &TimeZone, with_priority: bool) -> Message<'a> {
+pub fn rfc3164<'a>(input: &'a str, received: UtcMs, zone: &Zone, with_priority: bool) -> Message<'a> {
     let Some((time, rest)) = device_time(skip_sequence(input), received, zone) else {
         let (app, process, text) = tag(input).filter(|_| with_priority).unwrap_or((None, None, input));
         return Message { app, process, text, ..Message::default() };
@@ -169,19 +169,19 @@ fn tag(input: &str) -> Option<(Option<&str>, Option<&str>, &str)> {
 }
 
 /// Reads the time and, as Cisco's devices write it, a zone's name between the time and the colon.
-fn device_time<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Option<(UtcMs, &'a str)> {
+fn device_time<'a>(input: &'a str, received: UtcMs, zone: &Zone) -> Option<(UtcMs, &'a str)> {
     let (time, rest) = header_time(input, received, zone)?;
     let named = rest.strip_prefix(' ').and_then(|rest| rest.split_once(": %")).map(|(name, _)| name);
     match named.filter(|name| (1..=5).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase())) {
         None => Some((time, rest)),
         Some(name @ ("UTC" | "GMT")) => {
-            Some((header_time(input, received, &TimeZone::UTC)?.0, &rest[1 + name.len()..]))
+            Some((header_time(input, received, &Zone::new(TimeZone::UTC))?.0, &rest[1 + name.len()..]))
         }
         Some(name) => Some((time, &rest[1 + name.len()..])),
     }
 }
 
-fn header_time<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Option<(UtcMs, &'a str)> {
+fn header_time<'a>(input: &'a str, received: UtcMs, zone: &Zone) -> Option<(UtcMs, &'a str)> {
     month_time(input, received, zone).or_else(|| {
         let (time, rest) = iso_time(input, zone)?;
         // A date with a space before the time is how programs write, not how syslog daemons do.
@@ -190,7 +190,7 @@ fn header_time<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Option<(
 }
 
 /// Reads `Mmm d hh:mm:ss`, with a year behind the day or the time, and a fraction behind the seconds, as they come.
-fn month_time<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Option<(UtcMs, &'a str)> {
+fn month_time<'a>(input: &'a str, received: UtcMs, zone: &Zone) -> Option<(UtcMs, &'a str)> {
     let word = input.get(..3)?;
     let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(word))? as i8 + 1;
     let rest = input[3..].strip_prefix(' ')?.trim_start_matches(' ');
@@ -203,8 +203,8 @@ fn month_time<'a>(input: &'a str, received: UtcMs, zone: &TimeZone) -> Option<(U
     let (time, rest) = clock_time(rest)?;
     let day = i8::try_from(day).ok()?;
     let instant = match year {
-        Some(year) => times::in_zone(Date::new(i16::try_from(year).ok()?, month, day).ok()?.to_datetime(time), zone)?,
-        None => times::in_nearest_year(month, day, time, received, zone)?,
+        Some(year) => zone.instant(Date::new(i16::try_from(year).ok()?, month, day).ok()?.to_datetime(time))?,
+        None => zone.in_nearest_year(month, day, time, received)?,
     };
     (rest.is_empty() || rest.starts_with([' ', ':'])).then_some((instant, rest))
 }
@@ -235,7 +235,7 @@ fn number(input: &str, digits_max: usize) -> Option<(u16, &str)> {
 
 /// Reads `yyyy-mm-dd`, `T` or a space, `hh:mm:ss`, a fraction and an offset, the last two where they stand; without an
 /// offset the time is local.
-pub fn iso_time<'a>(input: &'a str, zone: &TimeZone) -> Option<(UtcMs, &'a str)> {
+pub fn iso_time<'a>(input: &'a str, zone: &Zone) -> Option<(UtcMs, &'a str)> {
     let (year, rest) = number(input, 4)?;
     let (month, rest) = number(rest.strip_prefix('-')?, 2)?;
     let (day, rest) = number(rest.strip_prefix('-')?, 2)?;
@@ -246,7 +246,7 @@ pub fn iso_time<'a>(input: &'a str, zone: &TimeZone) -> Option<(UtcMs, &'a str)>
         return Some((times::in_zone(local, &TimeZone::UTC)?, rest));
     }
     let Some(sign) = rest.bytes().next().filter(|byte| matches!(byte, b'+' | b'-')) else {
-        return Some((times::in_zone(local, zone)?, rest));
+        return Some((zone.instant(local)?, rest));
     };
     let (hours, rest) = number(&rest[1..], 2)?;
     let (minutes, rest) = number(rest.strip_prefix(':').unwrap_or(rest), 2)?;

@@ -2,9 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::NOW;
+use jiff::tz::TimeZone;
 
 fn check(input: &str, expected: &str) {
-    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let zone = Zone::new(TimeZone::get("Europe/Berlin").unwrap());
     assert_eq!(show(&parse(input, NOW, &zone)), expected, "{input}");
 }
 
@@ -114,7 +115,7 @@ fn what_network_devices_write_is_read() {
 #[test]
 fn the_year_is_the_nearest_one() {
     let new_year = "2026-01-01T00:00:30Z".parse().unwrap();
-    let message = parse("<13>Dec 31 23:59:59 h a: x", new_year, &TimeZone::UTC);
+    let message = parse("<13>Dec 31 23:59:59 h a: x", new_year, &Zone::new(TimeZone::UTC));
     assert_eq!(message.time.unwrap().to_string(), "2025-12-31T23:59:59.000Z");
 }
 
@@ -141,7 +142,7 @@ fn urls_and_times_of_day_are_no_tags() {
 
 #[test]
 fn file_lines_are_only_those_with_a_time() {
-    let line = |text: &str| parse_file_line(text, NOW, &TimeZone::UTC).map(|message| show(&message));
+    let line = |text: &str| parse_file_line(text, NOW, &Zone::new(TimeZone::UTC)).map(|message| show(&message));
     let expected = "2026-06-01T11:59:58.000Z host=bridge app=sshd pid=9 | closed";
     assert_eq!(line("Jun  1 11:59:58 bridge sshd[9]: closed").as_deref(), Some(expected));
     assert_eq!(line("<13>Jun  1 11:59:58 bridge sshd[9]: closed"), None);
@@ -150,7 +151,7 @@ fn file_lines_are_only_those_with_a_time() {
 
 #[test]
 fn plain_log_files_begin_with_iso_times() {
-    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let zone = Zone::new(TimeZone::get("Europe/Berlin").unwrap());
     let read = |text| leading_time(text, &zone).map(|(time, rest)| format!("{time}{rest}"));
     assert_eq!(read("2026-06-01 14:00:00 status x").as_deref(), Some("2026-06-01T12:00:00.000Z status x"));
     assert_eq!(read("2026-06-01T14:00:00,250 x").as_deref(), Some("2026-06-01T12:00:00.250Z x"));
@@ -162,21 +163,21 @@ fn plain_log_files_begin_with_iso_times() {
 fn parameters_beyond_the_bound_are_read_over() {
     let many: String = (0..PARAMETERS_MAX + 9).map(|number| format!(" p{number}=\"v\"")).collect();
     let input = format!("<13>1 - - - - - [id{many}] text");
-    let message = parse(&input, NOW, &TimeZone::UTC);
+    let message = parse(&input, NOW, &Zone::new(TimeZone::UTC));
     assert_eq!((message.structured.len(), message.text), (PARAMETERS_MAX, "text"));
 }
 
 proptest! {
     #[test]
     fn hostile_text_is_never_lost_beyond_its_header(input in "\\PC{0,200}") {
-        let _ = parse(&input, NOW, &TimeZone::UTC);
+        let _ = parse(&input, NOW, &Zone::new(TimeZone::UTC));
     }
 
     #[test]
     fn text_close_to_the_grammar_is_answered(
         input in "(<[0-9]{1,4}>)?(1 )?(Jun  1 10:00:00|2026-06-01T10:00:00Z|-|[0-9]{1,3}: )?( [a-z\\[\\]:\"=\\\\ -]{0,12}){0,8}"
     ) {
-        let message = parse(&input, NOW, &TimeZone::UTC);
+        let message = parse(&input, NOW, &Zone::new(TimeZone::UTC));
         prop_assert!(input.contains(message.text));
     }
 }

@@ -1,11 +1,12 @@
 use proptest::prelude::*;
-use wk_types::{Body, UtcMs};
+use wk_types::{Body, UtcMs, wire};
 
 use super::*;
 
 fn meta(count: u32) -> FrameMeta {
     FrameMeta {
         kind: FrameKind::Facts,
+        holds: Kinds::NONE,
         count,
         first: Seq(8),
         previous: Seq(5),
@@ -22,9 +23,9 @@ fn ticks(count: u64) -> Vec<IntakeRecord> {
 
 /// Two ticks, written at 7 ms: header to the time of receipt, the rest of the header, payload.
 const FORMAT_1: [&str; 3] = [
-    "f7574b46010100002100000018000000f04c13440200000001000000000000000000000000000000",
-    "010000000000000002000000000000000700000000000000fc50a6ed",
-    "28b52ffd2018c10000080112046e6f64651a060801100230011a06080210043001",
+    "f7574b46010104001a0000001100000052c664f40200000001000000000000000000000000000000",
+    "01000000000000000200000000000000070000000000000035f0e7e6",
+    "28b52ffd201189000001020100046e6f64650302020003020200",
 ];
 
 /// Sets the header's checksum right again, as only somebody who means harm does.
@@ -45,10 +46,10 @@ fn frames_of_all_kinds_follow_each_other_in_a_stream() {
 
     let mut rest = &stream[..];
     let first = read(&mut rest).unwrap().unwrap();
-    assert_eq!((first.meta, first.records().unwrap()), (about, records));
+    assert_eq!((first.meta, first.records(&mut Decoder::new()).unwrap()), (about, records));
     let second = read(&mut rest).unwrap().unwrap();
     assert_eq!((second.meta, &second.content[..]), (meta(2), &b"facts"[..]));
-    assert!(matches!(second.records(), Err(FrameError::Damaged { .. })));
+    assert!(matches!(second.records(&mut Decoder::new()), Err(FrameError::Damaged { .. })));
     assert_eq!(read(&mut rest).unwrap().unwrap().meta.kind, FrameKind::Snapshot);
     assert!(read(&mut rest).unwrap().is_none());
 }
@@ -58,7 +59,7 @@ fn format_1_is_read_for_ever() {
     let bytes = hex::decode(FORMAT_1.concat()).unwrap();
     let frame = read(&mut &bytes[..]).unwrap().unwrap();
     assert_eq!(frame.meta, FrameMeta::of_records(&ticks(2), Seq(0), UtcMs(7)));
-    assert_eq!(frame.records().unwrap(), ticks(2));
+    assert_eq!(frame.records(&mut Decoder::new()).unwrap(), ticks(2));
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn records_that_do_not_fit_their_header_are_refused() {
     let records = ticks(3);
     let about = FrameMeta { count: 2, ..FrameMeta::of_records(&records, Seq(0), UtcMs(9)) };
     let bytes = encode(&about, &wire::encode(&records)).unwrap();
-    assert!(read(&mut &bytes[..]).unwrap().unwrap().records().is_err());
+    assert!(read(&mut &bytes[..]).unwrap().unwrap().records(&mut Decoder::new()).is_err());
 }
 
 proptest! {
@@ -158,7 +159,7 @@ proptest! {
         forge(&mut header);
         let bytes = [header, payload].concat();
         if let Ok(Some(frame)) = read(&mut &bytes[..]) {
-            let _ = frame.records();
+            let _ = frame.records(&mut Decoder::new());
         }
     }
 }

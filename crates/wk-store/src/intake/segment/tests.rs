@@ -6,6 +6,7 @@ use crate::intake::frame::{self, FrameKind, FrameMeta, HEADER_BYTES};
 fn header(first: u64, count: u32, payload: &[u8]) -> Header {
     let meta = FrameMeta {
         kind: FrameKind::Records,
+        holds: wk_types::Kinds::LOGS,
         count,
         first: Seq(first),
         previous: Seq(first - 1),
