@@ -77,7 +77,7 @@ impl Ship {
             message: message.into(),
             attributes: std::collections::BTreeMap::new(),
         };
-        self.give("syslog-udp", Body::Logs(vec![log]))
+        self.give("syslog-udp", Body::Logs([log].into()))
     }
 
     pub(crate) fn command(&mut self, id: &str, verb: Verb) -> Vec<Fact> {

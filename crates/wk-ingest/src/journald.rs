@@ -213,8 +213,11 @@ impl Journal {
         if logs.is_empty() {
             return;
         }
-        let record =
-            NewRecord { received: self.context.now(), source: self.context.name.clone(), body: Body::Logs(logs) };
+        let record = NewRecord {
+            received: self.context.now(),
+            source: self.context.name.clone(),
+            body: Body::Logs(logs.into()),
+        };
         // What is not delivered before the end is read again from the saved cursor.
         if deliver(&self.context, record, &self.cancel).await == Delivered::Ended {
             return;

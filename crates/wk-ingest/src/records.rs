@@ -43,7 +43,7 @@ fn pairs_bytes<'a>(pairs: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>)>) ->
 #[must_use]
 pub fn of_logs(context: &SourceContext, received: UtcMs, logs: impl IntoIterator<Item = LogRecord>) -> Vec<NewRecord> {
     let parts = split(logs.into_iter().collect(), LOGS_PER_RECORD_MAX, log_bytes);
-    parts.into_iter().map(|logs| record(context, received, Body::Logs(logs))).collect()
+    parts.into_iter().map(|logs| record(context, received, Body::Logs(logs.into()))).collect()
 }
 
 /// Makes records of series, in their order; a series with very many samples comes in several parts.
@@ -58,7 +58,7 @@ pub fn of_series(
         series = series.into_iter().flat_map(parts).collect();
     }
     let parts = split(series, SERIES_PER_RECORD_MAX, series_bytes);
-    parts.into_iter().map(|series| record(context, received, Body::Samples(series))).collect()
+    parts.into_iter().map(|series| record(context, received, Body::Samples(series.into()))).collect()
 }
 
 fn record(context: &SourceContext, received: UtcMs, body: Body) -> NewRecord {

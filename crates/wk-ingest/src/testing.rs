@@ -66,12 +66,20 @@ impl RecordingIntake {
 
     pub fn logs(&self) -> Vec<LogRecord> {
         let records = self.records();
-        records.into_iter().flat_map(|record| if let Body::Logs(logs) = record.body { logs } else { vec![] }).collect()
+        records
+            .iter()
+            .flat_map(|record| if let Body::Logs(logs) = &record.body { &**logs } else { &[] })
+            .cloned()
+            .collect()
     }
 
     pub fn series(&self) -> Vec<SeriesSamples> {
         let records = self.records();
-        records.into_iter().flat_map(|one| if let Body::Samples(series) = one.body { series } else { vec![] }).collect()
+        records
+            .iter()
+            .flat_map(|one| if let Body::Samples(series) = &one.body { &**series } else { &[] })
+            .cloned()
+            .collect()
     }
 
     /// Waits until `reached` holds; it is looked at after every append.

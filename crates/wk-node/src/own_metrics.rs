@@ -260,7 +260,7 @@ pub async fn run(node: Arc<Node>, stats: Arc<SourceStats>, stop: CancellationTok
         let series: Vec<SeriesSamples> = rows.into_iter().map(|row| series_of(&node, row, at)).collect();
         let count = series.len() as u64;
         stats.received(count, 0, at);
-        match node.append(NewRecord { received: at, source: SOURCE.into(), body: Body::Samples(series) }).await {
+        match node.append(NewRecord { received: at, source: SOURCE.into(), body: Body::Samples(series.into()) }).await {
             Ok(_) => stats.accepted(count),
             Err(error) => stats.lost(&error.to_string(), count),
         }

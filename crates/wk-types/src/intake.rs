@@ -1,5 +1,7 @@
 //! What the intake log holds: everything observed and every command, in one order.
 
+use std::sync::Arc;
+
 use crate::command::Command;
 use crate::id::{Seq, SourceName};
 use crate::log::LogRecord;
@@ -9,10 +11,10 @@ use crate::time::UtcMs;
 /// What a record carries.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
-    /// Metric samples.
-    Samples(Vec<SeriesSamples>),
-    /// Log messages.
-    Logs(Vec<LogRecord>),
+    /// Metric samples; a copy shares them.
+    Samples(Arc<[SeriesSamples]>),
+    /// Log messages; a copy shares them.
+    Logs(Arc<[LogRecord]>),
     /// A beat of the node's scheduler: the engine's only notion of time passing.
     Tick,
     /// Something a person or the configuration tells the engine.

@@ -437,7 +437,7 @@ proptest! {
         for record in &mut turned {
             if let Body::Samples(series) = &mut record.body {
                 let by = shift % series.len();
-                series.rotate_left(by);
+                *series = series[by..].iter().chain(&series[..by]).cloned().collect();
             }
         }
         let ids = |facts: &[Fact]| {

@@ -5,8 +5,8 @@ use super::*;
 use crate::testing::{NOW, context, log_record};
 
 fn log(message: &str) -> LogRecord {
-    let Body::Logs(mut logs) = log_record(&[message]).body else { panic!("logs are expected") };
-    logs.remove(0)
+    let Body::Logs(logs) = log_record(&[message]).body else { panic!("logs are expected") };
+    logs[0].clone()
 }
 
 fn series(name: &str, samples: usize) -> SeriesSamples {
@@ -25,7 +25,7 @@ fn messages_are_split_by_number_and_keep_their_order() {
     let logs: Vec<LogRecord> = (0..=LOGS_PER_RECORD_MAX).map(|at| log(&at.to_string())).collect();
     let records = of_logs(&context, NOW, logs.clone());
     assert_eq!(items(&records), [LOGS_PER_RECORD_MAX, 1]);
-    assert_eq!(records[1].body, Body::Logs(vec![logs[LOGS_PER_RECORD_MAX].clone()]));
+    assert_eq!(records[1].body, Body::Logs([logs[LOGS_PER_RECORD_MAX].clone()].into()));
 }
 
 #[test]

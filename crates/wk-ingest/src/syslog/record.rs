@@ -116,6 +116,6 @@ impl Batch {
         self.bytes = 0;
         self.senders.end_round(&self.context);
         let logs = std::mem::take(&mut self.logs);
-        Some(NewRecord { received: self.received, source: self.context.name.clone(), body: Body::Logs(logs) })
+        Some(NewRecord { received: self.received, source: self.context.name.clone(), body: Body::Logs(logs.into()) })
     }
 }

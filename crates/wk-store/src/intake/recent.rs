@@ -119,7 +119,7 @@ mod tests {
             message: "x".repeat(1_000).into(),
             attributes: std::collections::BTreeMap::new(),
         };
-        let body = Body::Logs(vec![log]);
+        let body = Body::Logs([log].into());
         vec![Arc::new(IntakeRecord { seq: Seq(seq), received: UtcMs(0), source: "t".into(), body })]
     }
 

@@ -33,7 +33,7 @@ pub(super) fn record_at(text: &str, received: i64) -> NewRecord {
         message: text.into(),
         attributes: BTreeMap::new(),
     };
-    NewRecord { received: UtcMs(received), source: "test".into(), body: Body::Logs(vec![log]) }
+    NewRecord { received: UtcMs(received), source: "test".into(), body: Body::Logs([log].into()) }
 }
 
 /// Text that zstd cannot make smaller than about half.

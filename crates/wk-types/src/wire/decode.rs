@@ -117,8 +117,8 @@ impl<'a> Batch<'a> {
         let (seq, received) = (input.difference(seq)?, UtcMs(input.difference(received)?));
         let source = SourceName::new(self.shared(input.position()? as usize)?);
         let body = match kind {
-            kind::SAMPLES => Body::Samples(self.samples(input, received)?),
-            kind::LOGS => Body::Logs(self.logs(input, received)?),
+            kind::SAMPLES => Body::Samples(self.samples(input, received)?.into()),
+            kind::LOGS => Body::Logs(self.logs(input, received)?.into()),
             kind::TICK => Body::Tick,
             kind::COMMAND => {
                 let length = input.count()?;

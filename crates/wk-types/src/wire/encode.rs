@@ -98,7 +98,7 @@ struct LabelTable {
 struct Texts<'a> {
     texts: Vec<&'a str>,
     by_place: HashMap<Place, u32, BuildHasherDefault<PlaceHasher>>,
-    by_text: HashMap<&'a str, u32>,
+    by_text: hashbrown::HashMap<&'a str, u32>,
 }
 
 impl<'a> Texts<'a> {

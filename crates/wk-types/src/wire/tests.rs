@@ -68,7 +68,7 @@ fn shape(records: &[IntakeRecord]) -> String {
     for record in records {
         match &record.body {
             Body::Samples(series) => {
-                for one in series {
+                for one in series.iter() {
                     text += &format!("{:?}", one.series);
                     for sample in &one.samples {
                         text += &format!("{}={:x};", sample.time.0, sample.value.to_bits());
@@ -137,7 +137,7 @@ fn numbers_beyond_their_range_are_refused() {
 fn few_bytes_do_not_become_many_labels() {
     let labels = Labels::new((0..60).map(|at| (format!("l{at:02}"), "v".to_owned())));
     let series = SeriesSamples { series: Arc::new(Series::new(labels, "a".into())), samples: vec![] };
-    let body = Body::Samples(vec![series; LABELS_MAX / 60 + 1]);
+    let body = Body::Samples(vec![series; LABELS_MAX / 60 + 1].into());
     let bytes = encode(&[record(1, body)]);
     assert!(bytes.len() < 1 << 20);
     assert!(matches!(decode(&bytes), Err(WireError::Damaged { .. })));
@@ -145,7 +145,7 @@ fn few_bytes_do_not_become_many_labels() {
 
 fn one(labels: &Labels, asset: &str) -> Body {
     let series = Arc::new(Series::new(labels.clone(), asset.into()));
-    Body::Samples(vec![SeriesSamples { series, samples: vec![Sample::new(UtcMs(5), 1.5)] }])
+    Body::Samples([SeriesSamples { series, samples: vec![Sample::new(UtcMs(5), 1.5)] }].into())
 }
 
 #[test]
@@ -221,8 +221,8 @@ fn format_1_is_read_for_ever() {
         series("eth1", &[(1_700_000_000_250, 1e300)]),
     ];
     let records = [
-        record(7, Body::Samples(samples)),
-        record(8, Body::Logs(vec![log])),
+        record(7, Body::Samples(samples.into())),
+        record(8, Body::Logs([log].into())),
         record(9, Body::Tick),
         record(11, Body::Command(Box::new(command))),
     ];

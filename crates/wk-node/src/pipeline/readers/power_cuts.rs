@@ -221,14 +221,14 @@ impl Truth {
         for (seq, body) in &self.acknowledged {
             match body {
                 Body::Samples(series) => {
-                    for one in series {
+                    for one in series.iter() {
                         let number = number_of(&one.series.labels);
                         let lost = one.samples.iter().find(|sample| !samples.contains_key(&(number, sample.time)));
                         assert_eq!(lost, None, "{label}: {seq} was acknowledged, series {number}");
                     }
                 }
                 Body::Logs(records) => {
-                    for record in records {
+                    for record in records.iter() {
                         assert_eq!(logs.get(&record.message), Some(seq), "{label}: acknowledged {:?}", record.message);
                     }
                 }

@@ -20,7 +20,7 @@ proptest! {
     ) {
         let series = Series::new(Labels::new(labels.clone()), "bridge-pc".into());
         let samples = samples.into_iter().map(|(time, value)| Sample::new(UtcMs(time), value)).collect();
-        let body = Body::Samples(vec![SeriesSamples { series: Arc::new(series), samples }]);
+        let body = Body::Samples([SeriesSamples { series: Arc::new(series), samples }].into());
         let record = NewRecord { received: UtcMs(i64::MIN), source: "test".into(), body };
         prop_assert!(bytes_when_written(&record) <= encoded_bytes(&record));
 
@@ -29,7 +29,7 @@ proptest! {
             time: UtcMs(i64::MAX), asset: "bridge-pc".into(), app: "app".into(), severity: Severity::Major,
             message: message.into(), attributes,
         };
-        let record = NewRecord { received: UtcMs(i64::MIN), source: "test".into(), body: Body::Logs(vec![log; logs]) };
+        let record = NewRecord { received: UtcMs(i64::MIN), source: "test".into(), body: Body::Logs(vec![log; logs].into()) };
         prop_assert!(bytes_when_written(&record) <= encoded_bytes(&record));
     }
 }
