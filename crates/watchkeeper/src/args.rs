@@ -114,7 +114,7 @@ pub enum QueryVerb {
     /// PromQL, at one instant or over a range
     Promql(PromqlArgs),
     /// Log lines: search, count over time, list frequent values, follow
-    Logs(LogsArgs),
+    Logs(Box<LogsArgs>),
     /// SQL (SQLite's dialect) over logs, incidents, signals and assets
     Sql {
         /// The query

@@ -110,6 +110,9 @@ fn switches() -> Vec<Simulated> {
     all
 }
 
+/// Name, labels beside those of the host, and course.
+type Lacked = (&'static str, &'static [(&'static str, &'static str)], Course);
+
 /// Metrics of a host that this machine, or the box the test runs in, may lack.
 fn lacking(read: &Read) -> Vec<Simulated> {
     let ask = |query: &str| -> Value {
@@ -123,9 +126,9 @@ fn lacking(read: &Read) -> Vec<Simulated> {
         all.extend([("job", "host".to_owned()), ("instance", host.clone())]);
         all
     };
-    let disk: &[(&str, &str)] = &[("device", "sda")];
-    let port: &[(&str, &str)] = &[("device", "eth0")];
-    let wanted: [(&str, &[(&'static str, &'static str)], Course); 20] = [
+    let disk: &'static [(&str, &str)] = &[("device", "sda")];
+    let port: &'static [(&str, &str)] = &[("device", "eth0")];
+    let wanted: [Lacked; 20] = [
         ("node_hwmon_temp_celsius", &[("chip", "k10temp"), ("sensor", "temp1")], Course::Swing(45.0)),
         ("node_systemd_unit_state", &[("name", "chrony.service"), ("state", "failed")], Course::Flat(0.0)),
         ("node_disk_read_bytes_total", disk, Course::Grows(1e5)),
@@ -158,7 +161,7 @@ fn lacking(read: &Read) -> Vec<Simulated> {
     let mut all = Vec::new();
     for (name, labels, course) in wanted {
         if ask(&format!("{name}{{device!=\"lo\"}}")).as_array().is_some_and(Vec::is_empty) {
-            println!("{name} is simulated, this machine has none");
+            eprintln!("{name} is simulated, this machine has none");
             let labels = own(labels);
             let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
             all.push(series(name, &labels, course));
