@@ -164,7 +164,7 @@ fn a_rule_that_fails_shows_in_the_health_and_the_others_go_on() {
         .collect();
     assert_snapshot!(said.join("\n"), @r#"
     own.yaml/own/Hot Evaluated { pending: 0, firing: 1 } failures 0
-    own.yaml/own/Twice Failing { reason: "found duplicate series for the match group {} on the right hand-side of the operation: [both{n=\"2\"}, both{n=\"1\"}];many-to-many matching not allowed: matching labels must be unique on one side" } failures 4
+    own.yaml/own/Twice Failing { reason: "found duplicate series for the match group {} on the right hand-side of the operation: [{__name__=\"both\", n=\"1\"}, {__name__=\"both\", n=\"2\"}];many-to-many matching not allowed: matching labels must be unique on one side" } failures 4
     "#);
 }
 

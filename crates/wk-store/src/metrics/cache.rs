@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
-use wk_block::{BlockError, Header, Layout, Part, decode_dictionary};
+use wk_block::{BlockError, Header, Layout, decode_dictionary};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::file::{BlockFile, FileSource};
@@ -56,8 +56,8 @@ pub(super) struct Loaded {
     pub(super) dictionary: Arc<Dictionary>,
 }
 
-/// What tells one stored dictionary from another.
-type Fingerprint = (u128, Part);
+/// What tells one stored dictionary from another: a digest of its bytes, wherever in a file they stand.
+type Fingerprint = u128;
 
 /// Loaded directories, the longest unused ones dropped beyond a bound.
 pub(super) struct Cache(Mutex<Entries>);
@@ -95,7 +95,7 @@ impl Cache {
         let header = Header::read(&source)?;
         let layout = Layout::read(&header, &source)?;
         let stored = header.dictionary.read(&source)?;
-        let fingerprint = (xxh3_128(&stored), header.dictionary);
+        let fingerprint = xxh3_128(&stored);
         let known = self.entries().dictionary(fingerprint);
         let dictionary = match known {
             Some(known) => known,
