@@ -49,6 +49,9 @@ pub enum BlockError {
     /// The compressor failed.
     #[error("could not compress a part of the block")]
     Compress(#[source] io::Error),
+    /// The sink took no more bytes.
+    #[error("could not write a part of the block")]
+    Write(#[source] io::Error),
     /// The bytes could not be had.
     #[error("could not read the block's {part}")]
     Read {
@@ -68,7 +71,7 @@ impl BlockError {
             Self::NotABlock | Self::Checksum { .. } | Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Newer { .. } => ErrorKind::Conflict,
             Self::TooLarge { .. } | Self::Unsorted { .. } => ErrorKind::InvalidInput,
-            Self::Compress(_) | Self::Read { .. } => ErrorKind::Unavailable,
+            Self::Compress(_) | Self::Write(_) | Self::Read { .. } => ErrorKind::Unavailable,
         }
     }
 

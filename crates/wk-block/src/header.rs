@@ -1,4 +1,4 @@
-//! The fixed beginning of a block, and how its parts are read.
+//! The fixed ends of a block, and how its parts are read. The header stands last: a writer that streams knows it last.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,14 +11,22 @@ use crate::error::BlockError;
 
 /// The number of the format that is written.
 pub const FORMAT: u32 = 1;
-/// Bytes of the header.
-pub const HEADER_BYTES: usize = 76;
+/// Bytes of the header, the last ones of a block.
+pub const HEADER_BYTES: usize = 64;
+/// Bytes before the first part: magic and format.
+pub(crate) const FRONT_BYTES: usize = 12;
 
 const MAGIC: &[u8; 8] = b"WKMETBLK";
 const NAME: &str = "header";
 
 /// Where the bytes of a block come from.
 pub trait PartSource {
+    /// How many bytes there are.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn size(&self) -> io::Result<u64>;
+
     /// Reads `bytes` bytes at `offset`; fewer only where the block ends before.
     ///
     /// # Errors
@@ -27,6 +35,10 @@ pub trait PartSource {
 }
 
 impl PartSource for [u8] {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
     fn read(&self, offset: u64, bytes: usize) -> io::Result<Cow<'_, [u8]>> {
         let start = usize::try_from(offset).map_or(self.len(), |offset| offset.min(self.len()));
         let end = start.saturating_add(bytes).min(self.len());
@@ -76,7 +88,7 @@ impl Part {
     }
 }
 
-/// The fixed beginning of a block.
+/// What a block holds, and where its directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// How many series there are.
@@ -95,60 +107,64 @@ pub struct Header {
     pub file_bytes: u64,
 }
 
+/// The first bytes of every block.
+pub(crate) fn front() -> [u8; FRONT_BYTES] {
+    let mut front = [0; FRONT_BYTES];
+    front[..MAGIC.len()].copy_from_slice(MAGIC);
+    front[MAGIC.len()..].copy_from_slice(&FORMAT.to_le_bytes());
+    front
+}
+
 impl Header {
     /// Reads and checks the header.
     ///
     /// # Errors
     /// Whatever the source reports, bytes that are no block, a newer format, and damage.
     pub fn read<S: PartSource + ?Sized>(source: &S) -> Result<Self, BlockError> {
-        let bytes = source.read(0, HEADER_BYTES).map_err(|source| BlockError::Read { part: NAME, source })?;
-        let mut cursor = Cursor::new(&bytes, NAME);
-        if cursor.left() < MAGIC.len() || &cursor.array::<8>()? != MAGIC {
-            return Err(BlockError::NotABlock);
-        }
-        match cursor.u32()? {
-            FORMAT => {}
-            0 => return Err(BlockError::corrupt(NAME, "format 0 was never written")),
-            found => return Err(BlockError::Newer { found }),
-        }
+        let failed = |source| BlockError::Read { part: NAME, source };
+        check_front(&source.read(0, FRONT_BYTES).map_err(failed)?)?;
+        let size = source.size().map_err(failed)?;
+        let at = size.checked_sub(HEADER_BYTES as u64).filter(|at| *at >= FRONT_BYTES as u64);
+        let at = at.ok_or(BlockError::corrupt(NAME, "the block ends too early"))?;
+        let bytes = source.read(at, HEADER_BYTES).map_err(failed)?;
         if bytes.len() != HEADER_BYTES {
-            return Err(BlockError::corrupt(NAME, "it ends too early"));
+            return Err(BlockError::corrupt(NAME, "the block ends too early"));
         }
         let (covered, checksum) = bytes.split_at(HEADER_BYTES - 4);
         if crc32c::crc32c(covered).to_le_bytes() != checksum {
             return Err(BlockError::Checksum { part: NAME });
         }
-        Self::read_fields(&mut cursor)
+        Self::read_fields(&mut Cursor::new(covered, NAME), size)
     }
 
-    fn read_fields(cursor: &mut Cursor<'_>) -> Result<Self, BlockError> {
+    fn read_fields(cursor: &mut Cursor<'_>, file_bytes: u64) -> Result<Self, BlockError> {
         let series = cursor.u32()?;
         let samples = cursor.u64()?;
         let (first, last) = (UtcMs(cursor.u64()? as i64), UtcMs(cursor.u64()? as i64));
-        let mut part = |name, offset| -> Result<Part, BlockError> {
-            Ok(Part { name, offset, bytes: cursor.u32()?, plain: cursor.u32()?, checksum: cursor.u32()? })
+        let mut part = |name| -> Result<Part, BlockError> {
+            Ok(Part { name, offset: 0, bytes: cursor.u32()?, plain: cursor.u32()?, checksum: cursor.u32()? })
         };
-        let dictionary = part("dictionary", HEADER_BYTES as u64)?;
-        let layout = part("layout", dictionary.end())?;
-        let file_bytes = cursor.u64()?;
+        let (mut dictionary, mut layout) = (part("dictionary")?, part("layout")?);
         let plain_max = dictionary.plain.max(layout.plain) as usize;
         let samples_max = u64::from(series) * SERIES_SAMPLES_MAX as u64;
+        let directory_bytes = u64::from(dictionary.bytes) + u64::from(layout.bytes) + HEADER_BYTES as u64;
         if series as usize > SERIES_MAX
             || samples > samples_max
             || first > last
             || plain_max > DIRECTORY_BYTES_MAX
-            || layout.end() > file_bytes
+            || cursor.u64()? != file_bytes
+            || FRONT_BYTES as u64 + directory_bytes > file_bytes
         {
             return Err(BlockError::corrupt(NAME, "a size is out of range"));
         }
+        dictionary.offset = file_bytes - directory_bytes;
+        layout.offset = dictionary.end();
         Ok(Self { series, samples, first, last, dictionary, layout, file_bytes })
     }
 
     /// The stored form.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&FORMAT.to_le_bytes());
         out.extend_from_slice(&self.series.to_le_bytes());
         out.extend_from_slice(&self.samples.to_le_bytes());
         out.extend_from_slice(&self.first.0.to_le_bytes());
@@ -161,5 +177,18 @@ impl Header {
         out.extend_from_slice(&self.file_bytes.to_le_bytes());
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
         out
+    }
+}
+
+/// Checks magic and format.
+fn check_front(bytes: &[u8]) -> Result<(), BlockError> {
+    let mut cursor = Cursor::new(bytes, NAME);
+    if cursor.left() < MAGIC.len() || &cursor.array::<8>()? != MAGIC {
+        return Err(BlockError::NotABlock);
+    }
+    match cursor.u32()? {
+        FORMAT => Ok(()),
+        0 => Err(BlockError::corrupt(NAME, "format 0 was never written")),
+        found => Err(BlockError::Newer { found }),
     }
 }

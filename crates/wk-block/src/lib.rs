@@ -3,14 +3,20 @@
 //! A block is one self-contained, immutable file. Format 1, all integers little-endian or LEB128:
 //!
 //! ```text
-//! header      76 bytes: magic, format, counts, time range, sizes and checksums of the next two parts, own checksum
+//! front       12 bytes: magic, format
+//! chunks      as they became full, each with a checksum in the layout:
+//!   time chunk  zstd: time vectors, each shared by all series that have exactly these times (one per scrape target)
+//!   value chunk one segment of time of a group of series: descriptors, first values, patches, byte planes; zstd each
 //! dictionary  zstd: every text once, label-name shapes, per shape and label one column of text references, assets
-//! layout      zstd: time vectors (count, first, last, length), the vector of each series, the chunks with checksums
-//! time chunks zstd: time vectors, each shared by all series that have exactly these times (one per scrape target)
-//! value chunks  streams of many series side by side: descriptors, first values, patches, byte planes; zstd each
+//! layout      zstd: time vectors (count, first, last, length), the vector of each series, groups and chunks
+//! header      64 bytes: counts, time range, sizes and checksums of dictionary and layout, own checksum
 //! ```
 //!
-//! Series stand in label order. The values of a series are the cheapest of constant, value, delta and delta-of-delta
+//! A writer needs no more than the open chunks in memory, and appends only. Series stand in label order; neighbours form
+//! a group, and a series longer than [`bounds::SEGMENT_SAMPLES`] is cut into segments, each in a chunk of its own, so
+//! that a short range of a long block is read alone.
+//!
+//! The values of a series are the cheapest of constant, value, delta and delta-of-delta
 //! over integers scaled by a power of ten, its residuals centred, zig-zagged and split into byte planes; values that do
 //! not scale exactly are patched in where they are few (a stale marker at the end), else the whole series goes as the
 //! XOR with its predecessor or as raw bits. Every f64 bit pattern and every i64 time comes back as it went in.

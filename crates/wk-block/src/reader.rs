@@ -1,35 +1,38 @@
 //! Reading samples out of a block: of one series, or of many in ascending position.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use wk_types::{Sample, Series, UtcMs};
 
-use crate::bounds::TIME_CHUNK_BYTES_MAX;
-use crate::bytes::unpack;
+use crate::bounds::SEGMENT_SAMPLES;
 use crate::dictionary::decode_dictionary;
 use crate::error::BlockError;
 use crate::header::{Header, PartSource};
-use crate::layout::Layout;
-use crate::times::decode_times;
+use crate::layout::{Layout, segment_samples};
+use crate::times::TimeReader;
 use crate::values::ValueChunk;
-
-const TIMES: &str = "times";
 
 /// Reads series of one block; a chunk is decompressed once as long as positions ascend.
 ///
-/// *Limits*: holds one value chunk and the decompressed time chunks it has met.
+/// *Limits*: holds the chunks of one group, and bounded numbers of times and of time chunks.
 pub struct SeriesReader<'a, S: PartSource + ?Sized> {
     layout: &'a Layout,
     source: &'a S,
-    values: Option<(usize, ValueChunk)>,
-    times: HashMap<u32, Vec<u8>>,
+    times: TimeReader,
+    group: Option<OpenGroup>,
+    values: Vec<f64>,
+}
+
+/// The group that was read last, and those of its chunks that were needed.
+struct OpenGroup {
+    number: usize,
+    chunks: Vec<Option<ValueChunk>>,
 }
 
 impl<'a, S: PartSource + ?Sized> SeriesReader<'a, S> {
     /// Makes a reader of the block that `layout` describes.
     pub fn new(layout: &'a Layout, source: &'a S) -> Self {
-        Self { layout, source, values: None, times: HashMap::new() }
+        Self { layout, source, times: TimeReader::new(), group: None, values: Vec::new() }
     }
 
     /// The samples of the series at `position`, in ascending time.
@@ -40,51 +43,76 @@ impl<'a, S: PartSource + ?Sized> SeriesReader<'a, S> {
     /// # Panics
     /// If the block has no series at `position`.
     pub fn samples(&mut self, position: usize) -> Result<Vec<Sample>, BlockError> {
-        let times = self.times(position)?;
-        let chunk = self.layout.chunk_starts.partition_point(|start| *start as usize <= position) - 1;
-        let start = self.layout.chunk_starts[chunk] as usize;
-        let values = self.value_chunk(chunk)?.values(position - start)?;
-        Ok(times.into_iter().zip(values).map(|(time, value)| Sample::new(UtcMs(time), value)).collect())
+        let mut samples = Vec::with_capacity(self.layout.span(position).count as usize);
+        self.append(position, UtcMs::MIN, UtcMs::MAX, &mut samples)?;
+        Ok(samples)
     }
 
-    /// The number of the value chunk that the series at `position` stands in.
+    /// Appends the samples that the series at `position` has in `from..=to`, in ascending time; only the chunks they
+    /// stand in are read. After an error `out` may have got some of them.
+    ///
+    /// # Errors
+    /// Whatever the source reports, and damage in these chunks.
+    ///
+    /// # Panics
+    /// If the block has no series at `position`.
+    pub fn append(&mut self, position: usize, from: UtcMs, to: UtcMs, out: &mut Vec<Sample>) -> Result<(), BlockError> {
+        let Self { layout, source, times, group, values } = self;
+        let times = times.read(layout, *source, layout.vector_of[position], (from.0, to.0))?;
+        let mut times_left = &*times.times;
+        let mut at = times.positions.start;
+        while at < times.positions.end {
+            let segment = at / SEGMENT_SAMPLES;
+            let begin = at % SEGMENT_SAMPLES;
+            let chunk = open_chunk(group, layout, *source, position, segment)?;
+            chunk.values(position, values)?;
+            let now = values.len().saturating_sub(begin).min(times_left.len());
+            let (times_now, rest) = times_left.split_at(now);
+            out.extend(times_now.iter().zip(&values[begin..]).map(|(time, value)| Sample::new(UtcMs(*time), *value)));
+            times_left = rest;
+            at = (segment + 1) * SEGMENT_SAMPLES;
+        }
+        Ok(())
+    }
+
+    /// A number for the neighbourhood that the series at `position` stands in: what damages one of its values may damage
+    /// all of them.
     #[must_use]
     pub fn chunk_of(&self, position: usize) -> usize {
-        self.layout.chunk_starts.partition_point(|start| *start as usize <= position).saturating_sub(1)
+        self.layout.group_of(position)
     }
+}
 
-    fn times(&mut self, position: usize) -> Result<Vec<i64>, BlockError> {
-        let vector = self.layout.vectors[self.layout.vector_of[position] as usize];
-        let plain = match self.times.entry(vector.chunk) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(free) => {
-                let part = self.layout.time_chunks[vector.chunk as usize];
-                let stored = part.read(self.source)?;
-                free.insert(unpack(&stored, part.plain as usize, TIME_CHUNK_BYTES_MAX, TIMES)?)
-            }
-        };
-        let bytes = plain
-            .get(vector.offset as usize..vector.offset as usize + vector.bytes as usize)
-            .ok_or(BlockError::corrupt(TIMES, "a vector stands outside its chunk"))?;
-        let times = decode_times(bytes, vector.span.count as usize, self.layout.base)?;
-        if times.first() != Some(&vector.span.first.0) || times.last() != Some(&vector.span.last.0) {
-            return Err(BlockError::corrupt(TIMES, "a vector contradicts the layout"));
-        }
-        Ok(times)
+/// The chunk of segment `segment` in the group of the series at `position`.
+fn open_chunk<'a, S: PartSource + ?Sized>(
+    open: &'a mut Option<OpenGroup>,
+    layout: &Layout,
+    source: &S,
+    position: usize,
+    segment: usize,
+) -> Result<&'a mut ValueChunk, BlockError> {
+    let number = match open {
+        Some(group) if layout.series_of_group(group.number).contains(&position) => group.number,
+        _ => layout.group_of(position),
+    };
+    if open.as_ref().is_none_or(|group| group.number != number) {
+        *open = None;
     }
-
-    fn value_chunk(&mut self, chunk: usize) -> Result<&mut ValueChunk, BlockError> {
-        let layout = self.layout;
-        let opened = match self.values.take() {
-            Some((open, values)) if open == chunk => values,
-            _ => {
-                let stored = layout.value_chunks[chunk].read(self.source)?.into_owned();
-                let series = layout.series_of_chunk(chunk);
-                ValueChunk::open(stored, series.map(|position| layout.span(position).count as usize))?
-            }
-        };
-        Ok(&mut self.values.insert((chunk, opened)).1)
+    let group = open.get_or_insert_with(|| OpenGroup { number, chunks: Vec::new() });
+    if group.chunks.len() <= segment {
+        group.chunks.resize_with(segment + 1, || None);
     }
+    let slot = &mut group.chunks[segment];
+    if slot.is_none() {
+        let part = &layout.value_chunks[layout.groups[number].chunk as usize + segment];
+        let stored = part.read(source)?.into_owned();
+        let members = layout.series_of_group(number).filter_map(|position| {
+            let count = segment_samples(layout.span(position).count as usize, segment);
+            (count > 0).then_some((position, count))
+        });
+        *slot = Some(ValueChunk::open(stored, members)?);
+    }
+    slot.as_mut().ok_or(BlockError::corrupt("value chunk", "it was not opened"))
 }
 
 /// What a block says about one of its series.

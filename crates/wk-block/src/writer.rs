@@ -1,17 +1,20 @@
-//! Writing a block, series after series, in the memory of the finished block and one open chunk.
+//! Writing a block, series after series; finished chunks go to the sink at once.
 
-use std::collections::HashMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use wk_types::{Sample, Series, UtcMs};
 
-use crate::bounds::{CHUNK_SAMPLES, CHUNK_SERIES, DIRECTORY_BYTES_MAX, LABELS_MAX, SERIES_MAX, SERIES_SAMPLES_MAX};
+use crate::bounds::{
+    CHUNK_SAMPLES, DIRECTORY_BYTES_MAX, GROUP_SAMPLES, GROUP_SERIES, LABELS_MAX, SEGMENT_SAMPLES, SERIES_MAX,
+    SERIES_SAMPLES_MAX,
+};
 use crate::bytes::Packer;
 use crate::dictionary::encode_dictionary;
 use crate::error::BlockError;
-use crate::header::{HEADER_BYTES, Header, Part};
-use crate::layout::{Layout, SeriesSpan, TimeVector};
-use crate::times::encode_times;
+use crate::header::{HEADER_BYTES, Header, Part, front};
+use crate::layout::{Group, Layout, SeriesSpan, TimeVector};
+use crate::times::{SharedTimes, encode_times};
 use crate::values::ChunkWriter;
 
 /// A series with its samples, to be written.
@@ -35,42 +38,95 @@ pub fn encode(series: &[BlockSeries]) -> Result<Vec<u8>, BlockError> {
     writer.finish()
 }
 
-/// Writes a block series by series.
-pub struct Writer {
+/// Writes a block series by series to a sink; after an error the sink holds no block.
+///
+/// *Limits*: holds the labels of the series, the open group of [`GROUP_SAMPLES`] samples or [`GROUP_SERIES`] series,
+/// and the time vectors met lately.
+pub struct Writer<W: Write = Vec<u8>> {
     packer: Packer,
-    base: Option<i64>,
+    sink: W,
+    written: u64,
     series: Vec<Arc<Series>>,
     labels: usize,
     samples: u64,
-    vectors: Vec<TimeVector>,
-    vector_bytes: Vec<Arc<[u8]>>,
-    vector_by_bytes: HashMap<Arc<[u8]>, u32>,
-    vector_of: Vec<u32>,
-    open: ChunkWriter,
-    chunk_starts: Vec<u32>,
-    value_chunks: Vec<Vec<u8>>,
+    layout: Layout,
+    shared: SharedTimes,
+    open_times: OpenTimes,
+    open: OpenGroup,
+}
+
+/// The time vectors of the chunk that is not yet written.
+#[derive(Default)]
+struct OpenTimes {
+    plain: Vec<u8>,
+    samples: usize,
+    vectors: usize,
+}
+
+/// The series of the group that is not yet written, a chunk for each segment.
+#[derive(Default)]
+struct OpenGroup {
+    chunks: Vec<ChunkWriter>,
+    series: usize,
+    samples: usize,
+}
+
+impl OpenGroup {
+    fn push(&mut self, samples: &[Sample]) {
+        for (segment, run) in samples.chunks(SEGMENT_SAMPLES).enumerate() {
+            if segment == self.chunks.len() {
+                self.chunks.push(ChunkWriter::new());
+            }
+            self.chunks[segment].push(run.iter().map(|sample| sample.value));
+        }
+        self.series += 1;
+        self.samples += samples.len();
+    }
+
+    fn is_full(&self) -> bool {
+        let first = self.chunks.first().map_or(0, ChunkWriter::samples);
+        self.series >= GROUP_SERIES || self.samples >= GROUP_SAMPLES || first >= CHUNK_SAMPLES
+    }
 }
 
 impl Writer {
-    /// Begins an empty block.
+    /// Begins an empty block in memory.
     ///
     /// # Errors
     /// The compressor could not be set up.
     pub fn new() -> Result<Self, BlockError> {
-        Ok(Self {
+        Self::to(Vec::new())
+    }
+
+    /// The finished block.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn finish(self) -> Result<Vec<u8>, BlockError> {
+        self.close().map(|(_, block)| block)
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins an empty block in `sink`, which gets the chunks as they become full.
+    ///
+    /// # Errors
+    /// The compressor could not be set up, and a sink that fails.
+    pub fn to(sink: W) -> Result<Self, BlockError> {
+        let mut writer = Self {
             packer: Packer::new()?,
-            base: None,
+            sink,
+            written: 0,
             series: Vec::new(),
             labels: 0,
             samples: 0,
-            vectors: Vec::new(),
-            vector_bytes: Vec::new(),
-            vector_by_bytes: HashMap::new(),
-            vector_of: Vec::new(),
-            open: ChunkWriter::new(),
-            chunk_starts: Vec::new(),
-            value_chunks: Vec::new(),
-        })
+            layout: Layout::default(),
+            shared: SharedTimes::default(),
+            open_times: OpenTimes::default(),
+            open: OpenGroup::default(),
+        };
+        writer.put(&front())?;
+        Ok(writer)
     }
 
     /// How many series have been written.
@@ -88,34 +144,23 @@ impl Writer {
     /// Adds a series; one without samples is left out.
     ///
     /// # Errors
-    /// Labels not above those before, times that do not ascend, and more than a block may hold.
+    /// Labels not above those before, times that do not ascend, more than a block may hold, and a sink that fails.
     pub fn push(&mut self, series: &Arc<Series>, samples: &[Sample]) -> Result<(), BlockError> {
-        let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
-        self.check(series, samples)?;
-        let base = *self.base.get_or_insert(first.time.0);
-        let bytes: Arc<[u8]> = encode_times(samples.iter().map(|sample| sample.time.0), base).into();
-        let vector = match self.vector_by_bytes.get(&bytes) {
-            Some(known) => *known,
-            None => {
-                let span = SeriesSpan { first: first.time, last: last.time, count: samples.len() as u32 };
-                self.vectors.push(TimeVector { span, chunk: 0, offset: 0, bytes: bytes.len() as u32 });
-                self.vector_bytes.push(Arc::clone(&bytes));
-                self.vector_by_bytes.insert(bytes, self.vectors.len() as u32 - 1);
-                self.vectors.len() as u32 - 1
-            }
-        };
-        if self.open.series() == 0 {
-            self.chunk_starts.push(self.series.len() as u32);
+        if samples.is_empty() {
+            return Ok(());
         }
-        self.vector_of.push(vector);
+        self.check(series, samples)?;
+        let vector = self.time_vector(samples)?;
+        if self.open.series == 0 {
+            let group = Group { series: self.series.len() as u32, chunk: self.layout.value_chunks.len() as u32 };
+            self.layout.groups.push(group);
+        }
+        self.layout.vector_of.push(vector);
         self.series.push(Arc::clone(series));
         self.labels += series.labels.len();
         self.samples += samples.len() as u64;
-        self.open.push(samples.iter().map(|sample| sample.value));
-        if self.open.series() >= CHUNK_SERIES || self.open.samples() >= CHUNK_SAMPLES {
-            self.value_chunks.push(self.open.finish(&mut self.packer)?);
-        }
-        Ok(())
+        self.open.push(samples);
+        if self.open.is_full() { self.close_group() } else { Ok(()) }
     }
 
     fn check(&self, series: &Series, samples: &[Sample]) -> Result<(), BlockError> {
@@ -136,83 +181,91 @@ impl Writer {
         }
     }
 
-    /// The finished block.
+    /// The number of the time vector of `samples`, which is written where it is new.
+    fn time_vector(&mut self, samples: &[Sample]) -> Result<u32, BlockError> {
+        let (first, last) = (samples[0].time, samples[samples.len() - 1].time);
+        let bytes: Arc<[u8]> = encode_times(samples.iter().map(|sample| sample.time.0)).into();
+        let Self { shared, layout, open_times, .. } = self;
+        let number = shared.find_or_add(first.0, &bytes, || {
+            let span = SeriesSpan { first, last, count: samples.len() as u32 };
+            layout.vectors.push(TimeVector {
+                span,
+                chunk: layout.time_chunks.len() as u32,
+                offset: open_times.plain.len() as u32,
+                bytes: bytes.len() as u32,
+            });
+            open_times.plain.extend_from_slice(&bytes);
+            open_times.samples += samples.len();
+            open_times.vectors += 1;
+            layout.vectors.len() as u32 - 1
+        });
+        if self.open_times.samples >= CHUNK_SAMPLES {
+            self.close_times()?;
+        }
+        Ok(number)
+    }
+
+    fn close_times(&mut self) -> Result<(), BlockError> {
+        let plain = std::mem::take(&mut self.open_times).plain;
+        let size = plain.len();
+        let stored = self.packer.pack(plain)?;
+        let part = self.put_part("time chunk", &stored, size)?;
+        self.layout.time_chunks.push(part);
+        Ok(())
+    }
+
+    fn close_group(&mut self) -> Result<(), BlockError> {
+        for mut chunk in std::mem::take(&mut self.open).chunks {
+            let stored = chunk.finish(&mut self.packer)?;
+            let part = self.put_part("value chunk", &stored, 0)?;
+            self.layout.value_chunks.push(part);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
+        self.sink.write_all(bytes).map_err(BlockError::Write)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn put_part(&mut self, name: &'static str, stored: &[u8], plain: usize) -> Result<Part, BlockError> {
+        let (offset, checksum) = (self.written, crc32c::crc32c(stored));
+        self.put(stored)?;
+        Ok(Part { name, offset, bytes: stored.len() as u32, plain: plain as u32, checksum })
+    }
+
+    fn put_directory(&mut self, name: &'static str, plain: Vec<u8>) -> Result<Part, BlockError> {
+        let size = plain.len();
+        if size > DIRECTORY_BYTES_MAX {
+            return Err(BlockError::TooLarge { what: "bytes of labels and layout", max: DIRECTORY_BYTES_MAX });
+        }
+        let stored = self.packer.pack(plain)?;
+        self.put_part(name, &stored, size)
+    }
+
+    /// Writes what is left, and gives the sink back. The block is whole, but flushing the sink is up to the caller.
     ///
     /// # Errors
-    /// More than a block may hold, and a compressor that fails.
-    pub fn finish(mut self) -> Result<Vec<u8>, BlockError> {
-        if self.open.series() > 0 {
-            self.value_chunks.push(self.open.finish(&mut self.packer)?);
+    /// More than a block may hold, a compressor that fails, and a sink that fails.
+    pub fn close(mut self) -> Result<(Header, W), BlockError> {
+        self.close_group()?;
+        if self.open_times.vectors > 0 {
+            self.close_times()?;
         }
-        let (mut time_chunks, mut time_parts) = (Vec::new(), Vec::new());
-        for plain in self.gather_time_chunks() {
-            let size = plain.len();
-            let stored = self.packer.pack(plain)?;
-            time_parts.push(part(&stored, size));
-            time_chunks.push(stored);
-        }
-        let layout = Layout {
-            base: self.base.unwrap_or(0),
-            vectors: self.vectors,
-            time_chunks: time_parts,
-            vector_of: self.vector_of,
-            chunk_starts: self.chunk_starts,
-            value_chunks: self.value_chunks.iter().map(|stored| part(stored, 0)).collect(),
-        };
-        let (dictionary, dictionary_part) = pack_directory(&mut self.packer, encode_dictionary(&self.series))?;
-        let (layout_bytes, layout_part) = pack_directory(&mut self.packer, layout.encode())?;
-        let spans = layout.vectors.iter().map(|vector| vector.span);
-        let body: Vec<Vec<u8>> =
-            [dictionary, layout_bytes].into_iter().chain(time_chunks).chain(self.value_chunks).collect();
+        let dictionary = self.put_directory("dictionary", encode_dictionary(&self.series))?;
+        let layout = self.put_directory("layout", self.layout.encode())?;
+        let spans = self.layout.vectors.iter().map(|vector| vector.span);
         let header = Header {
             series: self.series.len() as u32,
             samples: self.samples,
             first: spans.clone().map(|span| span.first).min().unwrap_or(UtcMs::MIN),
             last: spans.map(|span| span.last).max().unwrap_or(UtcMs::MIN),
-            dictionary: dictionary_part,
-            layout: layout_part,
-            file_bytes: (HEADER_BYTES + body.iter().map(Vec::len).sum::<usize>()) as u64,
+            dictionary,
+            layout,
+            file_bytes: self.written + HEADER_BYTES as u64,
         };
-        let mut block = header.encode();
-        block.reserve_exact(header.file_bytes as usize - HEADER_BYTES);
-        for part in body {
-            block.extend_from_slice(&part);
-        }
-        Ok(block)
+        self.put(&header.encode())?;
+        Ok((header, self.sink))
     }
-
-    /// Joins the time vectors into chunks and notes where each stands.
-    fn gather_time_chunks(&mut self) -> Vec<Vec<u8>> {
-        let mut chunks = Vec::new();
-        let (mut plain, mut samples) = (Vec::new(), 0);
-        for (vector, bytes) in self.vectors.iter_mut().zip(&self.vector_bytes) {
-            (vector.chunk, vector.offset) = (chunks.len() as u32, plain.len() as u32);
-            plain.extend_from_slice(bytes);
-            samples += vector.span.count as usize;
-            if samples >= CHUNK_SAMPLES {
-                chunks.push(std::mem::take(&mut plain));
-                samples = 0;
-            }
-        }
-        if !plain.is_empty() {
-            chunks.push(plain);
-        }
-        chunks
-    }
-}
-
-/// Describes a part; where it stands follows from those before it.
-fn part(stored: &[u8], plain: usize) -> Part {
-    let checksum = crc32c::crc32c(stored);
-    Part { name: "part", offset: 0, bytes: stored.len() as u32, plain: plain as u32, checksum }
-}
-
-fn pack_directory(packer: &mut Packer, plain: Vec<u8>) -> Result<(Vec<u8>, Part), BlockError> {
-    let size = plain.len();
-    if size > DIRECTORY_BYTES_MAX {
-        return Err(BlockError::TooLarge { what: "bytes of labels and layout", max: DIRECTORY_BYTES_MAX });
-    }
-    let stored = packer.pack(plain)?;
-    let part = part(&stored, size);
-    Ok((stored, part))
 }

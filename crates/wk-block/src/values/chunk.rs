@@ -26,6 +26,7 @@ pub(crate) struct ValueChunk {
 
 /// One series of the chunk.
 struct Entry {
+    position: usize,
     descriptor: Descriptor,
     count: usize,
     /// What the residuals build on: bits, or one or two integers.
@@ -37,14 +38,14 @@ struct Entry {
 }
 
 impl ValueChunk {
-    /// Reads the directory of a chunk whose series have `counts` values.
-    pub(crate) fn open(bytes: Vec<u8>, counts: impl ExactSizeIterator<Item = usize>) -> Result<Self, BlockError> {
+    /// Reads the directory of a chunk of `members`: ascending positions, and how many values each has.
+    pub(crate) fn open(bytes: Vec<u8>, members: impl Iterator<Item = (usize, usize)>) -> Result<Self, BlockError> {
         let streams = read_streams(&bytes)?;
         let mut chunk = Self { bytes, streams, planes: vec![None; STREAMS], series: Vec::new(), patches: Vec::new() };
         let descriptors = chunk.inflate(DESCRIPTORS)?;
         let firsts = chunk.inflate(FIRSTS)?;
         chunk.patches = chunk.inflate(PATCHES)?;
-        chunk.series = read_entries(&descriptors, &firsts, &chunk.patches, counts)?;
+        chunk.series = read_entries(&descriptors, &firsts, &chunk.patches, members)?;
         Ok(chunk)
     }
 
@@ -53,25 +54,28 @@ impl ValueChunk {
         unpack(&self.bytes[stored.clone()], *plain, STREAM_BYTES_MAX, NAME)
     }
 
-    /// The values of the chunk's series number `position`.
-    pub(crate) fn values(&mut self, position: usize) -> Result<Vec<f64>, BlockError> {
+    /// Puts the values of the series at `position` into `out`.
+    pub(crate) fn values(&mut self, position: usize, out: &mut Vec<f64>) -> Result<(), BlockError> {
+        out.clear();
+        let at = self.series.binary_search_by_key(&position, |entry| entry.position);
+        let at = at.map_err(|_| BlockError::corrupt(NAME, "it lacks a series"))?;
         let (width, residuals) = {
-            let entry = self.series.get(position).ok_or(BlockError::corrupt(NAME, "it lacks a series"))?;
+            let entry = &self.series[at];
             let from = entry.residuals_at;
             (entry.descriptor.width, from..from + entry.descriptor.transform.residuals(entry.count))
         };
         let residuals = self.residuals(width, residuals)?;
-        let entry = &self.series[position];
+        let entry = &self.series[at];
         if entry.descriptor.is_bits() {
-            return Ok(from_bits(entry, &residuals));
+            out.extend(from_bits(entry, &residuals));
+            return Ok(());
         }
         let integers = from_residuals(entry, &residuals);
-        let mut values: Vec<f64> =
-            integers.into_iter().map(|integer| unscale(integer, entry.descriptor.exponent)).collect();
+        out.extend(integers.into_iter().map(|integer| unscale(integer, entry.descriptor.exponent)));
         if entry.descriptor.patched {
-            apply_patches(&self.patches[entry.patches.clone()], &mut values)?;
+            apply_patches(&self.patches[entry.patches.clone()], out)?;
         }
-        Ok(values)
+        Ok(())
     }
 
     fn residuals(&mut self, width: usize, range: Range<usize>) -> Result<Vec<u64>, BlockError> {
@@ -122,17 +126,15 @@ fn read_entries(
     descriptors: &[u8],
     firsts: &[u8],
     patches: &[u8],
-    counts: impl ExactSizeIterator<Item = usize>,
+    members: impl Iterator<Item = (usize, usize)>,
 ) -> Result<Vec<Entry>, BlockError> {
-    if descriptors.len() != 2 * counts.len() {
-        return Err(BlockError::corrupt(NAME, "it has another number of series than the layout says"));
-    }
     let mut firsts = Cursor::new(firsts, NAME);
     let mut patches_left = Cursor::new(patches, NAME);
     let mut ends = [0_usize; WIDTH_MAX + 1];
-    let mut entries = Vec::with_capacity(counts.len());
-    for (code, count) in descriptors.chunks_exact(2).zip(counts) {
-        let descriptor = Descriptor::decode([code[0], code[1]])?;
+    let mut descriptors = Cursor::new(descriptors, NAME);
+    let mut entries = Vec::new();
+    for (position, count) in members {
+        let descriptor = Descriptor::decode(descriptors.array()?)?;
         let from = patches.len() - patches_left.left();
         if descriptor.patched {
             skip_patches(&mut patches_left)?;
@@ -141,8 +143,9 @@ fn read_entries(
         let residuals_at = ends[descriptor.width];
         ends[descriptor.width] += descriptor.transform.residuals(count);
         let firsts = read_firsts(&mut firsts, descriptor)?;
-        entries.push(Entry { descriptor, count, firsts, residuals_at, patches: from..to });
+        entries.push(Entry { position, descriptor, count, firsts, residuals_at, patches: from..to });
     }
+    descriptors.finish()?;
     firsts.finish()?;
     patches_left.finish()?;
     Ok(entries)

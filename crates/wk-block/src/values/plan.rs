@@ -8,7 +8,6 @@ use crate::scale::{Scaled, scale};
 /// Collects series until their chunk is full.
 pub(crate) struct ChunkWriter {
     streams: Vec<Vec<u8>>,
-    series: usize,
     samples: usize,
 }
 
@@ -29,11 +28,7 @@ impl Candidate {
 
 impl ChunkWriter {
     pub(crate) fn new() -> Self {
-        Self { streams: vec![Vec::new(); STREAMS], series: 0, samples: 0 }
-    }
-
-    pub(crate) const fn series(&self) -> usize {
-        self.series
+        Self { streams: vec![Vec::new(); STREAMS], samples: 0 }
     }
 
     pub(crate) const fn samples(&self) -> usize {
@@ -42,7 +37,6 @@ impl ChunkWriter {
 
     /// Adds a series of at least one value.
     pub(crate) fn push(&mut self, values: impl ExactSizeIterator<Item = f64> + Clone) {
-        self.series += 1;
         self.samples += values.len();
         match scale(values.clone()) {
             Some(scaled) => self.push_scaled(&scaled),
@@ -117,7 +111,7 @@ impl ChunkWriter {
             put_varint(&mut table, stored.len() as u64);
             body.extend_from_slice(&stored);
         }
-        (self.series, self.samples) = (0, 0);
+        self.samples = 0;
         table.extend_from_slice(&body);
         Ok(table)
     }

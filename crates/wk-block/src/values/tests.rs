@@ -9,8 +9,13 @@ fn round_trip(series: &[Vec<f64>]) -> Vec<Vec<u64>> {
         writer.push(values.iter().copied());
     }
     let bytes = writer.finish(&mut Packer::new().unwrap()).unwrap();
-    let mut chunk = ValueChunk::open(bytes, series.iter().map(Vec::len)).unwrap();
-    (0..series.len()).map(|at| chunk.values(at).unwrap().into_iter().map(f64::to_bits).collect()).collect()
+    let mut chunk = ValueChunk::open(bytes, series.iter().map(Vec::len).enumerate()).unwrap();
+    let mut values = Vec::new();
+    let mut bits = |at| {
+        chunk.values(at, &mut values).unwrap();
+        values.iter().map(|value| value.to_bits()).collect()
+    };
+    (0..series.len()).map(&mut bits).collect()
 }
 
 fn check(series: &[Vec<f64>]) {
@@ -87,9 +92,10 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         counts in prop::collection::vec(0_usize..50, 0..10),
     ) {
-        if let Ok(mut chunk) = ValueChunk::open(bytes, counts.iter().copied()) {
+        if let Ok(mut chunk) = ValueChunk::open(bytes, counts.iter().copied().enumerate()) {
+            let mut values = Vec::new();
             for (position, count) in counts.iter().enumerate() {
-                if let Ok(values) = chunk.values(position) {
+                if chunk.values(position, &mut values).is_ok() {
                     prop_assert_eq!(values.len(), *count);
                 }
             }

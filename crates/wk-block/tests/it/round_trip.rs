@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use wk_block::bounds::SEGMENT_SAMPLES;
 use wk_block::{Block, BlockError, BlockSeries, Layout, SeriesReader, Writer, encode};
 use wk_types::series::STALE_NAN_BITS;
 use wk_types::{AssetId, ErrorKind, Labels, Sample, Series, UtcMs};
@@ -106,6 +107,81 @@ fn many_chunks_read_in_any_order() {
     for at in [0, 2_499, 7, 1_023, 1_024, 2_048, 3] {
         assert_eq!(bits(&reader.samples(at).unwrap()), bits(&all[at].samples));
     }
+}
+
+/// Series of very different lengths at 15 s, all from one start.
+fn uneven(lengths: &[i64]) -> Vec<BlockSeries> {
+    let of = |(at, length): (usize, &i64)| {
+        let value = |step: i64| ((step * step * 31 + at as i64 * step * 7) % 1_009) as f64 / 10.0;
+        let samples: Vec<(i64, f64)> = (0..*length).map(|step| (step * 15_000, value(step))).collect();
+        series(&format!("metric_{at:05}"), &samples)
+    };
+    lengths.iter().enumerate().map(of).collect()
+}
+
+#[test]
+fn series_longer_than_a_segment_come_back_beside_short_ones() {
+    let segment = SEGMENT_SAMPLES as i64;
+    check(&uneven(&[1, 5_760, 3, segment, segment + 1, 2 * segment - 1, 40_000, 2]));
+}
+
+#[test]
+fn a_range_of_a_series_is_what_the_whole_has_there() {
+    let all = uneven(&[3, 5_760, 700]);
+    let bytes = encode(&all).unwrap();
+    let header = wk_block::Header::read(&bytes[..]).unwrap();
+    let layout = Layout::read(&header, &bytes[..]).unwrap();
+    let mut reader = SeriesReader::new(&layout, &bytes[..]);
+    for (from, to) in [(0, 0), (15_001, 29_999), (7_000_000, 9_000_000), (-5, 45_000), (8_000_000, i64::MAX), (9, 1)] {
+        for (position, one) in all.iter().enumerate() {
+            let mut got = vec![one.samples[0]];
+            reader.append(position, UtcMs(from), UtcMs(to), &mut got).unwrap();
+            let inside = |sample: &&Sample| sample.time.0 >= from && sample.time.0 <= to;
+            let expected: Vec<Sample> = one.samples.iter().filter(inside).copied().collect();
+            assert_eq!(bits(&got[1..]), bits(&expected), "{position} {from} {to}");
+        }
+    }
+}
+
+#[test]
+fn a_writer_gives_its_sink_the_chunks_before_it_is_closed() {
+    struct Counting<'a>(&'a std::cell::Cell<usize>);
+    impl std::io::Write for Counting<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.set(self.0.get() + bytes.len());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let all = uneven(&[500; 1_000]);
+    let written = std::cell::Cell::new(0);
+    let mut writer = Writer::to(Counting(&written)).unwrap();
+    for one in &all {
+        writer.push(&one.series, &one.samples).unwrap();
+    }
+    let before = written.get();
+    let (header, _) = writer.close().unwrap();
+    assert_eq!((written.get() as u64, header.samples), (header.file_bytes, 500_000));
+    assert!(before * 2 > written.get(), "{before} of {}", written.get());
+    assert_eq!(encode(&all).unwrap().len() as u64, header.file_bytes);
+}
+
+#[test]
+fn a_sink_that_fails_fails_the_writer() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let Err(error) = Writer::to(Full) else { unreachable!("the sink takes nothing") };
+    assert!(matches!(error, BlockError::Write(_)));
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 fn any_value() -> impl Strategy<Value = f64> {

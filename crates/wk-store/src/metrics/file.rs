@@ -83,13 +83,13 @@ impl FileSource {
     pub(super) fn open(io: &dyn Io, path: &Path) -> io::Result<Self> {
         io.open(path).map(Self)
     }
-
-    pub(super) fn size(&self) -> io::Result<u64> {
-        self.0.size()
-    }
 }
 
 impl PartSource for FileSource {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
     fn read(&self, offset: u64, bytes: usize) -> io::Result<Cow<'_, [u8]>> {
         let mut buffer = vec![0; bytes];
         let read = self.0.read_at(offset, &mut buffer)?;

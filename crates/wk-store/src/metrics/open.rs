@@ -54,13 +54,8 @@ pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, Open
 }
 
 fn read_header(io: &dyn Io, path: &Path) -> Result<Header, BlockError> {
-    let failed = |source| BlockError::Read { part: "file", source };
-    let source = FileSource::open(io, path).map_err(failed)?;
-    let header = Header::read(&source)?;
-    if source.size().map_err(failed)? != header.file_bytes {
-        return Err(BlockError::Corrupt { part: "file", what: "its size is not what the header says" });
-    }
-    Ok(header)
+    let source = FileSource::open(io, path).map_err(|source| BlockError::Read { part: "file", source })?;
+    Header::read(&source)
 }
 
 /// Takes the files out of `blocks` that a merge has replaced, and returns their names. A merged file is read whole

@@ -1,10 +1,10 @@
 use super::*;
 
 #[test]
-fn a_block_with_a_broken_beginning_is_set_aside_at_start() {
+fn a_block_with_a_broken_header_is_set_aside_at_start() {
     let mut ship = sailed(MetricOptions::default(), 3);
     let names = ship.disk.names();
-    ship.disk.edit(&names[1], |bytes| bytes[20] ^= 1);
+    ship.disk.edit(&names[1], |bytes| *bytes.last_mut().unwrap() ^= 1);
     let report = ship.reopen(ship.disk.clone());
     assert_eq!((report.blocks, report.cursor), (2, Seq(3)));
     assert_eq!(
@@ -39,7 +39,10 @@ fn the_newest_block_lost_is_read_again_from_the_intake_log() {
 fn a_block_whose_directory_is_damaged_is_set_aside_when_it_is_read() {
     let mut ship = sailed(MetricOptions::default(), 3);
     let names = ship.disk.names();
-    ship.disk.edit(&names[0], |bytes| bytes[wk_block::HEADER_BYTES + 3] ^= 1);
+    ship.disk.edit(&names[0], |bytes| {
+        let layout = bytes.len() - wk_block::HEADER_BYTES - 1;
+        bytes[layout] ^= 1;
+    });
     ship.reopen(ship.disk.clone());
     ship.records[0].1.clear();
     ship.check_all();
@@ -53,7 +56,7 @@ fn a_block_whose_directory_is_damaged_is_set_aside_when_it_is_read() {
 fn a_damaged_chunk_costs_no_more_than_its_series() {
     let mut ship = sailed(MetricOptions::default(), 14);
     let names = ship.disk.names();
-    ship.disk.edit(&names[2], |bytes| *bytes.last_mut().unwrap() ^= 1);
+    ship.disk.edit(&names[2], |bytes| bytes[20] ^= 1);
     ship.records[2].1.clear();
     ship.check_all();
     assert_eq!(ship.store.stats().chunks_damaged, 1);
