@@ -44,6 +44,9 @@ impl Config {
                  such as [\"10.20.0.0/16\"]",
             );
         }
+        if !(1..=100).contains(&self.storage.metrics_disk_percent_max) {
+            return invalid("storage.metrics_disk_percent_max", "must be from 1 to 100");
+        }
         if self.host.interval_s == 0 {
             return invalid("host.interval_s", "must be at least 1");
         }

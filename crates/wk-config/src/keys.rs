@@ -280,10 +280,18 @@ pub struct StorageConfig {
     pub intake_bytes_max: u64,
     /// Days for which metrics are kept.
     pub metrics_days: u32,
-    /// Largest size of the metric blocks in bytes.
+    /// Days for which metrics are kept in steps of five minutes.
+    pub metrics_5m_days: u32,
+    /// Days for which metrics are kept in steps of an hour.
+    pub metrics_1h_days: u32,
+    /// Largest size of all metrics in bytes; a twentieth of it is kept free.
     pub metrics_bytes_max: u64,
+    /// Largest share of the file system that metrics take, in hundredths; the smaller of the two bounds holds.
+    pub metrics_disk_percent_max: u8,
     /// Most series taken in.
     pub series_max: usize,
+    /// Most series taken in from one source, that is of one job.
+    pub source_series_max: usize,
     /// Days for which logs are kept.
     pub logs_days: u32,
     /// Largest size of the logs in bytes.
@@ -295,8 +303,12 @@ impl Default for StorageConfig {
         Self {
             intake_bytes_max: 2 << 30,
             metrics_days: 30,
+            metrics_5m_days: 180,
+            metrics_1h_days: 1_095,
             metrics_bytes_max: 4 << 30,
+            metrics_disk_percent_max: 50,
             series_max: 200_000,
+            source_series_max: 100_000,
             logs_days: 30,
             logs_bytes_max: 8 << 30,
         }

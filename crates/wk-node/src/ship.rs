@@ -262,8 +262,12 @@ fn open_stores(
     readers::report_damage(state, &report.damage).map_err(store_error("state database"))?;
     let options = MetricOptions {
         age_max: DurationMs::from_hours(24 * i64::from(storage.metrics_days)),
+        rollup_5m_age_max: DurationMs::from_hours(24 * i64::from(storage.metrics_5m_days)),
+        rollup_1h_age_max: DurationMs::from_hours(24 * i64::from(storage.metrics_1h_days)),
         bytes_max: storage.metrics_bytes_max,
+        disk_percent_max: storage.metrics_disk_percent_max,
         series_max: storage.series_max,
+        source_series_max: storage.source_series_max,
         ..MetricOptions::default()
     };
     let (metrics, report) =

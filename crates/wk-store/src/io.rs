@@ -5,9 +5,22 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub mod crash;
+pub mod faulty;
+
+/// Bytes that a [`WholeFile`] gathers before it hands them on.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// The room of a file system, as an ordinary user has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it, in bytes.
+    pub total: u64,
+    /// What is left, in bytes.
+    pub free: u64,
+}
 
 /// A file being written. Bytes are durable only after [`sync`](Self::sync) has returned without error.
 pub trait WriteFile: Send {
@@ -82,6 +95,15 @@ pub trait Io: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Whatever the system reports.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The room of the file system that `dir` is on.
+    ///
+    /// # Errors
+    /// Whatever the system reports, and `Unsupported` where it cannot tell.
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The operating system's file operations.
@@ -157,6 +179,11 @@ impl Io for SystemIo {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         fs::File::open(dir)?.sync_all()
     }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let answer = rustix::fs::statvfs(dir)?;
+        Ok(Space { total: answer.f_blocks * answer.f_frsize, free: answer.f_bavail * answer.f_frsize })
+    }
 }
 
 /// Reads a whole file.
@@ -175,23 +202,78 @@ pub fn read_all(io: &dyn Io, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// Writes a file so that after a crash it is there whole or not at all: a `.tmp` beside it, synced, renamed, and the
-/// folder synced. A `.tmp` left by a crash is replaced.
+/// A file being written that after a crash is there whole or not at all: a `.tmp` beside the others, synced, renamed,
+/// and the folder synced. It is deleted again unless it is [kept](Self::keep).
+pub struct WholeFile<'a> {
+    io: &'a dyn Io,
+    temporary: PathBuf,
+    file: Box<dyn WriteFile>,
+    buffer: Vec<u8>,
+    kept: bool,
+}
+
+impl<'a> WholeFile<'a> {
+    /// Begins the file at `temporary`; one left there by a crash is replaced.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    pub fn create(io: &'a dyn Io, temporary: PathBuf) -> io::Result<Self> {
+        match io.remove(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = io.create(&temporary)?;
+        Ok(Self { io, temporary, file, buffer: Vec::new(), kept: false })
+    }
+
+    /// Makes the file durable as `path`, in the same folder.
+    ///
+    /// # Errors
+    /// Whatever the system reports; `path` is then untouched, or already whole.
+    pub fn keep(mut self, path: &Path) -> io::Result<()> {
+        self.flush()?;
+        self.file.sync()?;
+        self.io.rename(&self.temporary, path)?;
+        self.kept = true;
+        self.io.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+impl io::Write for WholeFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.file.write_all(&self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for WholeFile<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // A half-written file must not take room on a disk that may be full; what stays is replaced later.
+            let _ = self.io.remove(&self.temporary);
+        }
+    }
+}
+
+/// Writes a file so that after a crash it is there whole or not at all.
 ///
 /// # Errors
 /// Whatever the system reports; the target is then untouched, or already whole.
 pub fn write_whole(io: &dyn Io, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    match io.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = io.create(&temporary)?;
+    let mut file = WholeFile::create(io, path.with_extension("tmp"))?;
     file.write_all(bytes)?;
-    file.sync()?;
-    drop(file);
-    io.rename(&temporary, path)?;
-    io.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    file.keep(path)
 }
 
 #[cfg(test)]

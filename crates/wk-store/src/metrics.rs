@@ -1,12 +1,17 @@
 //! The metric store: a head in memory, immutable blocks on disk, one label index over both.
 //!
 //! Samples come from the intake log, which keeps them until they are in a block: the store has no log of its own. Every
-//! five minutes [`MetricStore::maintain`] writes the head as a *part*, and joins the parts of two hours into one block.
-//! A file's name carries the range of records it holds, so the cursor follows from the files alone, and a file whose
-//! range lies within another's has been merged and is deleted at start.
+//! five minutes [`MetricStore::maintain`] writes the head as a *part*, joins the parts of two hours into one block, and
+//! the blocks of a day into one. A file's name carries the range of records it holds, so the cursor follows from the
+//! files alone, and a file whose range lies within another's has been merged and is deleted at start.
 //!
-//! Of several values of a series at one time the first stays. Samples that come out of order are kept; they stand in the
-//! part that was open when they came, whose time range then reaches back.
+//! Of several values of a series at one time the first stays. Samples that come out of order are kept: those within two
+//! hours stand in the part that was open when they came, all others in a file of late samples beside it, so that a part
+//! spans little more than two hours. A late file is written before its part, from which alone the cursor follows.
+//!
+//! Once six hours are over and no sample can reach back into them but a late one, their *rollups* are written, in steps
+//! of five minutes, and those of a day in steps of an hour. A file of rollups is a function of the samples up to the
+//! record that its name tells; a late file that came after makes it be written anew.
 
 mod cache;
 mod error;
@@ -17,23 +22,26 @@ mod merge;
 mod open;
 mod query;
 mod retention;
+mod rollup;
 mod upkeep;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use wk_block::BlockError;
-use wk_types::{DurationMs, Seq, SeriesSamples, UtcMs};
+use wk_types::{DurationMs, Resolution, Seq, SeriesSamples, UtcMs};
 
 use crate::io::Io;
 use cache::Cache;
 pub use error::MetricError;
-use file::BlockFile;
-use head::{Frozen, Head, Stored};
+use file::{BlockFile, Kind};
+use head::{Frozen, Head, NoRoom, SeriesLimits, Stored};
 use index::Index;
 use retention::ConfirmedClock;
 
+/// Samples before this are not taken, whatever is kept: no calendar reaches so far back.
+const TIME_MIN: UtcMs = UtcMs(i64::MIN / 4);
 /// How far ahead of its reception a sample may be.
 pub const FUTURE_MAX: DurationMs = DurationMs::from_mins(10);
 /// Samples in memory at which a part is written early.
@@ -46,14 +54,26 @@ pub const HEAD_SAMPLES_MAX: usize = 1 << 21;
 pub struct MetricOptions {
     /// How long samples are kept.
     pub age_max: DurationMs,
-    /// How many bytes the blocks may take together.
+    /// How long rollups in steps of five minutes are kept.
+    pub rollup_5m_age_max: DurationMs,
+    /// How long rollups in steps of an hour are kept.
+    pub rollup_1h_age_max: DurationMs,
+    /// How many bytes the files may take together; a twentieth of it is kept free.
     pub bytes_max: u64,
+    /// How much of the file system's room they may take, in hundredths.
+    pub disk_percent_max: u8,
     /// How many series may be active at once.
     pub series_max: usize,
+    /// How many series of one source, that is of one job, may be active at once.
+    pub source_series_max: usize,
+    /// How late a sample may be and still stand among the others; a later one goes into a file of its own.
+    pub late_window: DurationMs,
     /// How often the head is written as a part.
     pub part_every: DurationMs,
     /// The window whose parts are joined into one block.
     pub block_span: DurationMs,
+    /// The window whose blocks are joined into one.
+    pub day_span: DurationMs,
     /// How many bytes of memory the directories of blocks may take.
     pub cache_bytes_max: usize,
 }
@@ -62,11 +82,17 @@ impl Default for MetricOptions {
     fn default() -> Self {
         Self {
             age_max: DurationMs::from_hours(30 * 24),
+            rollup_5m_age_max: DurationMs::from_hours(180 * 24),
+            rollup_1h_age_max: DurationMs::from_hours(3 * 365 * 24),
             bytes_max: 4 << 30,
+            disk_percent_max: 50,
             series_max: 200_000,
+            source_series_max: 100_000,
+            late_window: DurationMs::from_hours(2),
             part_every: DurationMs::from_mins(5),
             block_span: DurationMs::from_hours(2),
-            cache_bytes_max: 64 << 20,
+            day_span: DurationMs::from_hours(24),
+            cache_bytes_max: 32 << 20,
         }
     }
 }
@@ -76,8 +102,10 @@ impl Default for MetricOptions {
 pub struct OpenReport {
     /// Every record up to here is in a block on disk.
     pub cursor: Seq,
-    /// How many blocks there are.
+    /// How many blocks of samples there are.
     pub blocks: usize,
+    /// How many files of rollups there are.
+    pub rollups: usize,
     /// Blocks that were set aside because they could not be read.
     pub damaged: Vec<DamagedBlock>,
     /// Files that a finished merge had left behind, now deleted.
@@ -112,6 +140,8 @@ pub struct Appended {
     pub duplicate: u64,
     /// Samples rejected because their series would be one too many.
     pub over_limit: u64,
+    /// Samples rejected because their series would be one too many of its source.
+    pub over_source_limit: u64,
 }
 
 impl Appended {
@@ -122,6 +152,7 @@ impl Appended {
         self.too_old += other.too_old;
         self.duplicate += other.duplicate;
         self.over_limit += other.over_limit;
+        self.over_source_limit += other.over_source_limit;
     }
 }
 
@@ -132,14 +163,27 @@ pub struct Maintained {
     pub parts_written: usize,
     /// Files joined into a block.
     pub files_merged: usize,
+    /// Files of rollups written.
+    pub rollups_written: usize,
     /// Blocks deleted by age.
     pub deleted_by_age: usize,
-    /// Blocks deleted because all together took too many bytes.
+    /// Blocks deleted because all together took too many bytes, or the disk is nearly full.
     pub deleted_by_bytes: usize,
     /// Tells whether deletion by age lags behind a clock that jumped ahead.
     pub retention_held: bool,
     /// Blocks found damaged since the round before, set aside.
     pub damaged: Vec<DamagedBlock>,
+}
+
+/// The active series of one source, that is of one job, or of an asset where there is no job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSeries {
+    /// The source.
+    pub source: Arc<str>,
+    /// How many series are active.
+    pub series: usize,
+    /// Samples rejected since start because their series would have been one too many.
+    pub refused: u64,
 }
 
 /// Counters and gauges of a metric store.
@@ -155,8 +199,14 @@ pub struct MetricStats {
     pub blocks: usize,
     /// Samples in these, before duplicates across blocks collapse.
     pub samples_blocks: u64,
-    /// Bytes they take.
+    /// Files of rollups on disk.
+    pub rollups: usize,
+    /// Bytes that blocks and rollups take.
     pub bytes: u64,
+    /// Of those, bytes of rollups.
+    pub bytes_rollups: u64,
+    /// Bytes that they may take as things stand, a twentieth kept free already taken off.
+    pub bytes_max: u64,
     /// Bytes of memory that loaded directories take.
     pub cache_bytes: usize,
     /// Every record up to here is in a block on disk.
@@ -177,7 +227,14 @@ pub struct MetricStats {
     pub retention_time: Option<UtcMs>,
     /// Tells whether deletion by age lags behind a clock that jumped ahead.
     pub retention_held: bool,
+    /// Blocks and rollups deleted since start because all together took too many bytes, or the disk was nearly full.
+    pub deleted_by_bytes: u64,
+    /// The sources with the most active series, and those of which series are refused.
+    pub sources: Vec<SourceSeries>,
 }
+
+/// Sources that [`MetricStats`] names.
+const SOURCES_NAMED_MAX: usize = 20;
 
 /// The metric store; a clone is another handle to the same one.
 #[derive(Clone)]
@@ -198,14 +255,21 @@ struct State {
     head: Head,
     /// The head before this one, while it is being written.
     frozen: Option<Arc<Frozen>>,
-    /// In the order of the records they hold.
+    /// Blocks of samples, in the order of the records they hold.
     blocks: Vec<Arc<BlockFile>>,
+    /// Files of rollups, by the beginning of the stretch they sum up.
+    rollups: BTreeMap<(Resolution, UtcMs), Arc<BlockFile>>,
     /// Every record up to here is in a block, or had nothing to be kept.
     persisted: Seq,
     /// The last record that was appended.
     seen: Seq,
+    /// When that was received.
+    received: UtcMs,
     /// Samples before this are not taken.
     oldest_kept: UtcMs,
+    /// Bytes that the files may take as things stand.
+    bytes_max: u64,
+    deleted_by_bytes: u64,
     appended: Appended,
     /// Blocks found damaged that are yet to be set aside.
     doubted: Vec<DamagedBlock>,
@@ -221,6 +285,14 @@ struct Upkeep {
     last_part: Option<UtcMs>,
     /// First files of runs that do not fit into one block.
     unmergeable: HashSet<String>,
+    /// The stretches that a block with an unusually long range has samples in.
+    stretches: BTreeMap<String, Vec<UtcMs>>,
+    /// Blocks with samples of stretches whose rollups are older than they.
+    unrolled: HashSet<String>,
+    /// Since when there are such blocks.
+    unrolled_since: Option<UtcMs>,
+    /// When the file system was last asked for its room, and what it said.
+    space: Option<(UtcMs, Option<crate::io::Space>)>,
 }
 
 impl std::fmt::Debug for MetricStore {
@@ -236,16 +308,21 @@ impl MetricStore {
     /// # Errors
     /// A folder that cannot be made or read, and a block of a newer format.
     pub fn open(io: Arc<dyn Io>, dir: &Path, options: MetricOptions) -> Result<(Self, OpenReport), MetricError> {
-        let (blocks, report) = open::scan(&*io, dir)?;
-        let lasts: Vec<UtcMs> = blocks.iter().map(|block| block.last).collect();
+        let (blocks, rollups, report) = open::scan(&*io, dir)?;
+        let normal = blocks.iter().filter(|block| block.kind == Kind::Normal && block.samples > 0);
+        let lasts: Vec<UtcMs> = normal.map(|block| block.last).collect();
         let state = State {
             index: Index::default(),
             head: Head::default(),
             frozen: None,
             blocks,
+            rollups,
             persisted: report.cursor,
             seen: report.cursor,
-            oldest_kept: UtcMs::MIN,
+            received: UtcMs::MIN,
+            oldest_kept: TIME_MIN,
+            bytes_max: options.bytes_max,
+            deleted_by_bytes: 0,
             appended: Appended::default(),
             doubted: Vec::new(),
             blocks_damaged: report.damaged.len() as u64,
@@ -282,8 +359,12 @@ impl MetricStore {
         } else {
             state.persisted = state.cursor();
             state.seen = seq;
+            if !series.is_empty() {
+                state.received = received;
+            }
+            let MetricOptions { series_max: all, source_series_max: per_source, .. } = self.0.options;
             for one in series {
-                state.append(one, received, self.0.options.series_max, &mut appended);
+                state.append(one, received, SeriesLimits { all, per_source }, &mut appended);
             }
         }
         state.appended.add(appended);
@@ -313,7 +394,10 @@ impl MetricStore {
             series_indexed: state.index.len(),
             blocks: state.blocks.len(),
             samples_blocks: state.blocks.iter().map(|block| block.samples).sum(),
-            bytes: state.blocks.iter().map(|block| block.bytes).sum(),
+            rollups: state.rollups.len(),
+            bytes: state.bytes(),
+            bytes_rollups: state.rollups.values().map(|file| file.bytes).sum(),
+            bytes_max: state.bytes_max,
             cache_bytes,
             cursor: state.cursor(),
             oldest,
@@ -324,6 +408,8 @@ impl MetricStore {
             files_merged: state.files_merged,
             retention_time: state.clock.time(),
             retention_held: state.clock.is_held(),
+            deleted_by_bytes: state.deleted_by_bytes,
+            sources: state.sources(),
         }
     }
 }
@@ -347,7 +433,9 @@ impl Shared {
         let mut state = self.write();
         let before = state.blocks.len();
         state.blocks.retain(|known| !Arc::ptr_eq(known, block));
-        if state.blocks.len() < before {
+        let rollups = state.rollups.len();
+        state.rollups.retain(|_, known| !Arc::ptr_eq(known, block));
+        if state.blocks.len() < before || state.rollups.len() < rollups {
             state.blocks_damaged += 1;
             state.doubted.push(DamagedBlock {
                 file: block.name.clone(),
@@ -362,7 +450,7 @@ impl Shared {
 }
 
 impl State {
-    fn append(&mut self, one: &SeriesSamples, received: UtcMs, series_max: usize, appended: &mut Appended) {
+    fn append(&mut self, one: &SeriesSamples, received: UtcMs, limits: SeriesLimits, appended: &mut Appended) {
         let future = received + FUTURE_MAX;
         let mut wanted = one.samples.iter().filter(|sample| {
             appended.future += u64::from(sample.time > future);
@@ -374,15 +462,15 @@ impl State {
         let known = self.index.number(one.series.id).filter(|number| self.head.contains(*number));
         let number = match known {
             Some(number) => number,
-            None if self.head.has_room(&one.series, series_max) => {
-                let number = self.index.intern(&one.series);
-                self.head.add(number, &one.series);
-                number
-            }
-            None => {
-                appended.over_limit += wanted.len() as u64;
-                return;
-            }
+            None => match self.head.admit(&one.series, wanted.len() as u64, limits) {
+                Ok(source) => {
+                    let number = self.index.intern(&one.series);
+                    self.head.add(number, &one.series, source);
+                    number
+                }
+                Err(NoRoom::Store) => return appended.over_limit += wanted.len() as u64,
+                Err(NoRoom::Source) => return appended.over_source_limit += wanted.len() as u64,
+            },
         };
         self.index.reattribute(number, &one.series);
         for sample in wanted {
@@ -405,20 +493,40 @@ impl State {
         if self.samples_unwritten() == 0 { self.seen } else { self.persisted }
     }
 
+    /// Bytes of all files.
+    fn bytes(&self) -> u64 {
+        self.blocks.iter().chain(self.rollups.values()).map(|file| file.bytes).sum()
+    }
+
+    fn sources(&self) -> Vec<SourceSeries> {
+        let mut sources: Vec<_> = self.head.sources().iter().filter(|one| one.series > 0 || one.refused > 0).collect();
+        sources.sort_unstable_by_key(|one| (std::cmp::Reverse((one.refused > 0, one.series)), Arc::clone(&one.name)));
+        sources.truncate(SOURCES_NAMED_MAX);
+        let named = |one: &&head::Source| SourceSeries {
+            source: Arc::clone(&one.name),
+            series: one.series,
+            refused: one.refused,
+        };
+        sources.iter().map(named).collect()
+    }
+
     fn overlapping(&self, from: UtcMs, to: UtcMs) -> Vec<Arc<BlockFile>> {
         self.blocks.iter().filter(|block| block.meets(from, to)).cloned().collect()
     }
 
-    fn time_range(&self) -> (Option<UtcMs>, Option<UtcMs>) {
+    /// The range of the samples that are not yet on disk.
+    fn unwritten_range(&self) -> Option<(UtcMs, UtcMs)> {
         let frozen = self.frozen.iter().flat_map(|frozen| frozen.columns.values());
         let unwritten = self.head.iter().map(|(_, columns)| columns).chain(frozen);
-        let (mut oldest, mut newest) = (None, None);
-        let unwritten = unwritten.filter_map(|columns| Some((UtcMs(columns.first()?), UtcMs(columns.last()?))));
-        for (first, last) in unwritten.chain(self.blocks.iter().map(|block| (block.first, block.last))) {
-            oldest = Some(oldest.map_or(first, |oldest: UtcMs| oldest.min(first)));
-            newest = newest.max(Some(last));
-        }
-        (oldest, newest)
+        let ranges = unwritten.filter_map(|columns| Some((UtcMs(columns.first()?), UtcMs(columns.last()?))));
+        ranges.reduce(|(first, last), (begin, end)| (first.min(begin), last.max(end)))
+    }
+
+    fn time_range(&self) -> (Option<UtcMs>, Option<UtcMs>) {
+        let blocks = self.blocks.iter().filter(|block| block.samples > 0).map(|block| (block.first, block.last));
+        let all = blocks.chain(self.unwritten_range());
+        let range = all.reduce(|(first, last), (begin, end)| (first.min(begin), last.max(end)));
+        range.unzip()
     }
 }
 

@@ -20,7 +20,7 @@ const ROWS_MAX: usize = 10_000;
 /// Longest time a query may take.
 const QUERY_MAX: DurationMs = DurationMs::from_secs(30);
 
-/// A query in SQLite's dialect over `logs`, `incidents`, `signals` and `assets`.
+/// A query in SQLite's dialect over `logs`, `incidents`, `signals`, `assets`, `metrics_5m` and `metrics_1h`.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlQuery {
@@ -36,7 +36,7 @@ pub async fn sql(
 ) -> Result<Json<SqlAnswer>, Problem> {
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
     let ask = move |node: &Node| {
-        let sources = SqlSources { state_db: &node.state.path(), rollups: None };
+        let sources = SqlSources { state_db: &node.state.path(), rollups: Some(Arc::new(node.metrics.clone())) };
         node.lake.sql(&sources, &query, &limits)
     };
     blocking(&node, ask).await.map(Json)

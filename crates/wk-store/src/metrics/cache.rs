@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use wk_block::{BlockError, Header, Layout, decode_dictionary};
+use wk_types::Series;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::file::{BlockFile, FileSource};
+use super::rollup::Column;
 
 /// A set of matches smaller than this share of a block's series is looked up, a larger one is scanned for.
 const LOOK_UP_SHARE: u64 = 16;
@@ -19,16 +21,18 @@ const LOOK_UP_SHARE: u64 = 16;
 pub(super) struct Dictionary {
     /// The index's number of each series, in label order.
     pub(super) numbers: Vec<u32>,
+    /// The column that each position is, in a block of rollups; its columns of one series have one number.
+    pub(super) columns: Vec<Column>,
     /// Number and position, sorted by number.
     positions: Vec<(u32, u32)>,
 }
 
 impl Dictionary {
-    pub(super) fn new(numbers: Vec<u32>) -> Self {
+    pub(super) fn new(numbers: Vec<u32>, columns: Vec<Column>) -> Self {
         let mut positions: Vec<(u32, u32)> =
             numbers.iter().enumerate().map(|(position, number)| (*number, position as u32)).collect();
         positions.sort_unstable();
-        Self { numbers, positions }
+        Self { numbers, columns, positions }
     }
 
     /// The positions of the series in `matched`, ascending.
@@ -37,14 +41,18 @@ impl Dictionary {
             let all = self.numbers.iter().enumerate();
             return all.filter(|(_, number)| matched.contains(**number)).map(|(position, _)| position).collect();
         }
-        let find = |number| self.positions.binary_search_by_key(&number, |(number, _)| *number).ok();
-        let mut found: Vec<usize> = matched.iter().filter_map(find).map(|at| self.positions[at].1 as usize).collect();
+        let mut found: Vec<usize> = Vec::new();
+        for number in matched {
+            let begin = self.positions.partition_point(|(other, _)| *other < number);
+            let mine = self.positions[begin..].iter().take_while(|(other, _)| *other == number);
+            found.extend(mine.map(|(_, position)| *position as usize));
+        }
         found.sort_unstable();
         found
     }
 
     fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.numbers) + size_of_val(&*self.positions)
+        size_of_val(&*self.numbers) + size_of_val(&*self.columns) + size_of_val(&*self.positions)
     }
 }
 
@@ -55,6 +63,9 @@ pub(super) struct Loaded {
     pub(super) layout: Layout,
     pub(super) dictionary: Arc<Dictionary>,
 }
+
+/// Remembers a dictionary that was just made.
+pub(super) type Keep<'a> = &'a mut dyn FnMut(Dictionary) -> Arc<Dictionary>;
 
 /// What tells one stored dictionary from another: a digest of its bytes, wherever in a file they stand.
 type Fingerprint = u128;
@@ -86,7 +97,7 @@ impl Cache {
         &self,
         file: &Arc<BlockFile>,
         open: impl FnOnce() -> Result<FileSource, BlockError>,
-        intern: impl FnOnce(&[wk_types::Series], &mut dyn FnMut(Vec<u32>) -> Arc<Dictionary>) -> Arc<Dictionary>,
+        intern: impl FnOnce(&[Series], Keep<'_>) -> Arc<Dictionary>,
     ) -> Result<Arc<Loaded>, BlockError> {
         if let Some(loaded) = self.entries().touch(&file.name) {
             return Ok(loaded);
@@ -101,8 +112,8 @@ impl Cache {
             Some(known) => known,
             None => {
                 let series = decode_dictionary(&header, &stored)?;
-                let mut keep = |numbers| {
-                    let dictionary = Arc::new(Dictionary::new(numbers));
+                let mut keep = |dictionary| {
+                    let dictionary = Arc::new(dictionary);
                     self.entries().dictionaries.push((fingerprint, Arc::downgrade(&dictionary)));
                     dictionary
                 };

@@ -34,10 +34,8 @@ pub enum MetricError {
         samples: usize,
     },
     /// A block could not be put together.
-    #[error("could not encode a metric block of {samples} samples")]
+    #[error("could not encode a metric block")]
     Encode {
-        /// How many samples it would have had.
-        samples: usize,
         /// What was wrong.
         #[source]
         source: BlockError,

@@ -1,18 +1,22 @@
 //! Finding the blocks of a folder at start, and tidying up what a crash left.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use wk_block::{BlockError, Header, verify};
-use wk_types::Seq;
+use wk_types::{Resolution, Seq, UtcMs};
 
-use super::file::{BlockFile, FileSource, parse_name, set_aside};
+use super::file::{BlockFile, FileSource, Kind, parse_name, set_aside};
 use super::{DamagedBlock, MetricError, OpenReport};
 use crate::io::Io;
 
-/// The blocks of `dir` in the order of the records they hold.
-pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, OpenReport), MetricError> {
+/// Files of rollups, by the beginning of the stretch they sum up.
+type Rollups = BTreeMap<(Resolution, UtcMs), Arc<BlockFile>>;
+
+/// The blocks of `dir` in the order of the records they hold, and its rollups.
+pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, Rollups, OpenReport), MetricError> {
     let failed = |source| MetricError::Open { dir: dir.to_owned(), source };
     io.create_dir_all(dir).map_err(failed)?;
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -28,9 +32,10 @@ pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, Open
             io.remove(&dir.join(&name)).map_err(failed)?;
             continue;
         }
-        let Some((seqs, times)) = parse_name(&name) else { continue };
+        let Some(parsed) = parse_name(&name) else { continue };
+        let (seqs, times) = (parsed.seqs, parsed.times);
         match read_header(io, &dir.join(&name)) {
-            Ok(header) => blocks.push(BlockFile { name, ..BlockFile::new(seqs, &header) }),
+            Ok(header) => blocks.push(BlockFile { name, ..BlockFile::named(parsed, &header) }),
             Err(source @ BlockError::Newer { .. }) => return Err(MetricError::Newer { file: name, source }),
             Err(BlockError::Read { source, .. }) => return Err(failed(source)),
             Err(error) => damaged.push(DamagedBlock { file: name, seqs, times, what: error.to_string() }),
@@ -47,10 +52,18 @@ pub(super) fn scan(io: &dyn Io, dir: &Path) -> Result<(Vec<Arc<BlockFile>>, Open
         tracing::error!(file = %block.file, first = %block.times.0, last = %block.times.1, what = %block.what, "metric block is damaged and set aside");
         set_aside(io, dir, &block.file).map_err(failed)?;
     }
-    blocks.sort_by_key(|block| block.seqs);
-    let cursor = blocks.iter().map(|block| block.seqs.1).max().unwrap_or(Seq(0));
-    let report = OpenReport { cursor, blocks: blocks.len(), damaged, superseded: superseded.len() };
-    Ok((blocks.into_iter().map(Arc::new).collect(), report))
+    let (mut blocks, rollups): (Vec<_>, Vec<_>) = blocks.into_iter().map(Arc::new).partition(|block| block.is_raw());
+    blocks.sort_by_key(|block| (block.seqs, block.kind));
+    let rollups: Rollups = rollups.into_iter().filter_map(|file| Some((file.stretch()?, file))).collect();
+    let cursor = blocks.iter().filter(|block| block.kind == Kind::Normal).map(|block| block.seqs.1).max();
+    let report = OpenReport {
+        cursor: cursor.unwrap_or(Seq(0)),
+        blocks: blocks.len(),
+        rollups: rollups.len(),
+        damaged,
+        superseded: superseded.len(),
+    };
+    Ok((blocks, rollups, report))
 }
 
 fn read_header(io: &dyn Io, path: &Path) -> Result<Header, BlockError> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLockReadGuard};
 
 use hashbrown::HashMap;
@@ -10,36 +12,47 @@ use wk_block::{BlockError, SeriesReader};
 use wk_types::series::SourceError;
 use wk_types::{ErrorKind, Matcher, Sample, Series, SeriesData, SeriesSource, UtcMs};
 
-use super::cache::Loaded;
+use super::cache::{Dictionary, Loaded};
 use super::file::{BlockFile, FileSource};
-use super::index::CompiledMatcher;
+use super::index::{CompiledMatcher, Index};
+use super::rollup::dictionary_of_columns;
 use super::{MetricStore, Shared, State};
 
 /// How often a query starts over because blocks were merged or deleted under it.
-const ATTEMPTS_MAX: usize = 20;
+pub(super) const ATTEMPTS_MAX: usize = 20;
 
-/// Takes the samples of one series out of one block.
-type Sink<'a> = dyn FnMut(u32, &[Sample]) -> Result<(), SourceError> + 'a;
+/// Samples in the blocks of a query from which on a second thread takes half of the series.
+const TWO_THREADS_SAMPLES: u64 = 1 << 19;
 
 /// Counts samples against the bound of a query. Those of overlapping blocks may count twice while they are gathered.
 struct Budget {
     max: usize,
-    gathered: usize,
+    gathered: AtomicUsize,
 }
 
 impl Budget {
-    fn spend(&mut self, samples: usize) -> Result<(), SourceError> {
-        self.gathered += samples;
-        if self.gathered > self.max.saturating_mul(2) {
+    fn spend(&self, samples: usize) -> Result<(), SourceError> {
+        let gathered = self.gathered.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
+        if gathered > self.max.saturating_mul(2) {
             return Err(SourceError::TooManySamples { max: self.max });
         }
         Ok(())
     }
 }
 
-struct Found {
-    series: Arc<Series>,
-    samples: Vec<Sample>,
+/// A series that a query selects, and its samples.
+pub(super) struct Found {
+    pub(super) series: Arc<Series>,
+    pub(super) samples: Vec<Sample>,
+    number: u32,
+    /// Samples that are not yet on disk; they come after all others.
+    unwritten: Vec<Sample>,
+}
+
+/// What is to be read of one block: positions, and which of the selected series each is, both ascending.
+struct Wanted<'a> {
+    block: &'a Loaded,
+    positions: Vec<(usize, usize)>,
 }
 
 impl SeriesSource for MetricStore {
@@ -54,45 +67,10 @@ impl SeriesSource for MetricStore {
         if from > to {
             return Ok(Vec::new());
         }
-        let mut budget = Budget { max: samples_max, gathered: 0 };
-        let (state, blocks) = self.0.consistent(from, to)?;
-        let matched = state.index.matching(&matchers);
-        let mut found: HashMap<u32, Found> = matched
-            .iter()
-            .filter_map(|number| Some((number, Arc::clone(state.index.series(number)?))))
-            .map(|(number, series)| (number, Found { series, samples: Vec::new() }))
-            .collect();
-        let unwritten = state.copy_unwritten(&matched, from, to, &mut budget)?;
-        drop(state);
-        for block in &blocks {
-            self.0.read_block(block, &matched, (from, to), &mut |number, samples| {
-                budget.spend(samples.len())?;
-                if let Some(found) = found.get_mut(&number) {
-                    found.samples.extend_from_slice(samples);
-                }
-                Ok(())
-            })?;
-        }
-        for (number, samples) in unwritten {
-            if let Some(found) = found.get_mut(&number) {
-                found.samples.extend(samples);
-            }
-        }
-        finish(found.into_values(), samples_max)
+        let found = self.0.collect(&|index| index.matching(&matchers), (from, to), samples_max)?;
+        let data = |one: Found| SeriesData { labels: one.series.labels.clone(), samples: one.samples.into() };
+        Ok(found.into_iter().map(data).collect())
     }
-}
-
-/// Sorts by labels, and collapses what several sources have of one time: the first one stays.
-fn finish(found: impl Iterator<Item = Found>, samples_max: usize) -> Result<Vec<SeriesData>, SourceError> {
-    let mut found: Vec<Found> = found.filter(|one| !one.samples.is_empty()).collect();
-    let mut left = samples_max;
-    for one in &mut found {
-        in_order(&mut one.samples);
-        left = left.checked_sub(one.samples.len()).ok_or(SourceError::TooManySamples { max: samples_max })?;
-    }
-    found.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
-    let data = |one: Found| SeriesData { labels: one.series.labels.clone(), samples: one.samples.into() };
-    Ok(found.into_iter().map(data).collect())
 }
 
 /// Brings samples that were joined in the order of their records into ascending time; of one time the first stays.
@@ -117,11 +95,7 @@ impl MetricStore {
         to: UtcMs,
         limit: usize,
     ) -> Result<Vec<Arc<Series>>, SourceError> {
-        let (state, present) = self.0.present(matchers, from, to)?;
-        let mut series: Vec<Arc<Series>> =
-            present.iter().filter_map(|number| state.index.series(number).cloned()).collect();
-        drop(state);
-        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        let mut series = self.0.present_series(matchers, from, to)?;
         series.truncate(limit);
         Ok(series)
     }
@@ -152,6 +126,87 @@ impl MetricStore {
 }
 
 impl Shared {
+    /// The series that `pick` selects and that have samples in `from..=to`, sorted by labels, with these samples: in
+    /// ascending time, each time once.
+    pub(super) fn collect(
+        &self,
+        pick: &dyn Fn(&Index) -> RoaringBitmap,
+        range: (UtcMs, UtcMs),
+        samples_max: usize,
+    ) -> Result<Vec<Found>, SourceError> {
+        let budget = Budget { max: samples_max, gathered: AtomicUsize::new(0) };
+        let (state, blocks) = self.consistent(range.0, range.1)?;
+        let matched = pick(&state.index);
+        let mut found = state.find(&matched, range, &budget)?;
+        drop(state);
+        found.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
+        let slots: HashMap<u32, usize> = found.iter().enumerate().map(|(slot, one)| (one.number, slot)).collect();
+        let mut samples = 0;
+        let wanted: Vec<Wanted<'_>> = blocks
+            .iter()
+            .map(|block| {
+                let mut positions = block.dictionary.positions(&matched);
+                positions.retain(|position| block.layout.span(*position).meets(range.0, range.1));
+                samples += positions.iter().map(|at| u64::from(block.layout.span(*at).count)).sum::<u64>();
+                let slot = |position: usize| Some((position, *slots.get(&block.dictionary.numbers[position])?));
+                Wanted { block, positions: positions.into_iter().filter_map(slot).collect() }
+            })
+            .collect();
+        if samples < TWO_THREADS_SAMPLES
+            || std::thread::available_parallelism().is_ok_and(|cores| cores == NonZero::<usize>::MIN)
+        {
+            self.read_series(&wanted, &mut found, 0, range, &budget)?;
+        } else {
+            let middle = found.len() / 2;
+            let (first, second) = found.split_at_mut(middle);
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| self.read_series(&wanted, second, middle, range, &budget));
+                let mine = self.read_series(&wanted, first, 0, range, &budget);
+                mine.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })?;
+        }
+        found.retain(|one| !one.samples.is_empty());
+        let total = found.iter().map(|one| one.samples.len()).sum::<usize>();
+        if total > samples_max { Err(SourceError::TooManySamples { max: samples_max }) } else { Ok(found) }
+    }
+
+    /// Reads the samples of `found`, which begin at slot `base`. Damaged chunks are reported and left out.
+    fn read_series(
+        &self,
+        wanted: &[Wanted<'_>],
+        found: &mut [Found],
+        base: usize,
+        (from, to): (UtcMs, UtcMs),
+        budget: &Budget,
+    ) -> Result<(), SourceError> {
+        let slots = base..base + found.len();
+        for Wanted { block, positions } in wanted {
+            let begin = positions.partition_point(|(_, slot)| *slot < slots.start);
+            let end = positions.partition_point(|(_, slot)| *slot < slots.end);
+            let mut reader = SeriesReader::new(&block.layout, &block.source);
+            let mut damaged = BTreeSet::new();
+            for (position, slot) in &positions[begin..end] {
+                let samples = &mut found[slot - base].samples;
+                let before = samples.len();
+                match reader.append(*position, from, to, samples) {
+                    Ok(()) => budget.spend(samples.len() - before)?,
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        samples.truncate(before);
+                        if damaged.insert(reader.chunk_of(*position)) {
+                            self.note_damaged_chunk(&block.file, &error);
+                        }
+                    }
+                    Err(error) => return Err(SourceError::Read { reason: format!("{}: {error}", block.file.name) }),
+                }
+            }
+        }
+        for one in found {
+            one.samples.append(&mut one.unwritten);
+            in_order(&mut one.samples);
+        }
+        Ok(())
+    }
+
     /// The state, and the directories of exactly those blocks that it says meet `from..=to`.
     fn consistent(
         &self,
@@ -207,45 +262,32 @@ impl Shared {
         };
         self.cache.load(block, open, |series, keep| {
             let mut state = self.write();
-            keep(series.iter().map(|one| state.index.intern(one)).collect())
+            keep(if block.is_raw() {
+                Dictionary::new(series.iter().map(|one| state.index.intern(one)).collect(), Vec::new())
+            } else {
+                dictionary_of_columns(&mut state.index, series)
+            })
         })
-    }
-
-    /// Passes the samples that `block` has of the series in `matched` between two times to `take`, in label order.
-    /// Damaged chunks are reported and left out.
-    fn read_block(
-        &self,
-        block: &Loaded,
-        matched: &RoaringBitmap,
-        (from, to): (UtcMs, UtcMs),
-        take: &mut Sink<'_>,
-    ) -> Result<(), SourceError> {
-        let mut reader = SeriesReader::new(&block.layout, &block.source);
-        let mut damaged = BTreeSet::new();
-        for position in block.dictionary.positions(matched) {
-            if !block.layout.span(position).meets(from, to) {
-                continue;
-            }
-            match reader.samples(position) {
-                Ok(samples) => {
-                    let begin = samples.partition_point(|sample| sample.time < from);
-                    let end = samples.partition_point(|sample| sample.time <= to);
-                    take(block.dictionary.numbers[position], &samples[begin..end])?;
-                }
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    if damaged.insert(reader.chunk_of(position)) {
-                        self.note_damaged_chunk(&block.file, &error);
-                    }
-                }
-                Err(error) => return Err(SourceError::Read { reason: format!("{}: {error}", block.file.name) }),
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn note_damaged_chunk(&self, block: &BlockFile, error: &BlockError) {
         tracing::warn!(file = %block.name, first = %block.first, last = %block.last, %error, "metric chunk is damaged and left out");
         self.write().chunks_damaged += 1;
+    }
+
+    /// The series that meet `matchers` and may have a sample in `from..=to`, sorted by labels.
+    pub(super) fn present_series(
+        &self,
+        matchers: &[Matcher],
+        from: UtcMs,
+        to: UtcMs,
+    ) -> Result<Vec<Arc<Series>>, SourceError> {
+        let (state, present) = self.present(matchers, from, to)?;
+        let mut series: Vec<Arc<Series>> =
+            present.iter().filter_map(|number| state.index.series(number).cloned()).collect();
+        drop(state);
+        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(series)
     }
 
     /// The state, and the series that meet `matchers` and may have a sample in `from..=to`.
@@ -275,26 +317,25 @@ impl Shared {
 }
 
 impl State {
-    /// Copies what is not yet on disk, in the order it came: first what is being written, then the head.
-    fn copy_unwritten(
+    /// The series of `matched`, with what is not yet on disk, in the order it came: first what is being written, then
+    /// the head.
+    fn find(
         &self,
         matched: &RoaringBitmap,
-        from: UtcMs,
-        to: UtcMs,
-        budget: &mut Budget,
-    ) -> Result<Vec<(u32, Vec<Sample>)>, SourceError> {
-        let mut copied = Vec::new();
+        (from, to): (UtcMs, UtcMs),
+        budget: &Budget,
+    ) -> Result<Vec<Found>, SourceError> {
+        let mut found = Vec::with_capacity(matched.len() as usize);
         for number in matched {
+            let Some(series) = self.index.series(number) else { continue };
             let frozen = self.frozen.as_ref().and_then(|frozen| frozen.columns.get(&number));
-            let mut samples = Vec::new();
+            let mut unwritten = Vec::new();
             for columns in frozen.into_iter().chain(self.head.columns(number)) {
-                columns.copy(from, to, &mut samples);
+                columns.copy(from, to, &mut unwritten);
             }
-            budget.spend(samples.len())?;
-            if !samples.is_empty() {
-                copied.push((number, samples));
-            }
+            budget.spend(unwritten.len())?;
+            found.push(Found { series: Arc::clone(series), samples: Vec::new(), number, unwritten });
         }
-        Ok(copied)
+        Ok(found)
     }
 }

@@ -1,10 +1,12 @@
 //! What may be deleted, and the time that counts for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wk_types::{DurationMs, UtcMs};
+use wk_types::{DurationMs, Resolution, UtcMs};
 
-use super::file::BlockFile;
+use super::file::{BlockFile, Kind};
+use crate::io::Space;
 
 /// A step of the clock beyond this is a jump, not progress.
 const JUMP: DurationMs = DurationMs::from_hours(1);
@@ -72,26 +74,89 @@ impl ConfirmedClock {
     }
 }
 
-/// The blocks to delete, given in the order they were written: those wholly older than `oldest_kept`, and the first ones
-/// while all together are over `bytes_max`. The last one always stays, because the cursor is derived from it.
-pub(super) fn expired(
-    blocks: &[Arc<BlockFile>],
-    oldest_kept: UtcMs,
-    bytes_max: u64,
-) -> (Vec<Arc<BlockFile>>, Vec<Arc<BlockFile>>) {
-    let Some((_, deletable)) = blocks.split_last() else { return Default::default() };
-    let (old, rest): (Vec<_>, Vec<_>) = deletable.iter().cloned().partition(|block| block.last < oldest_kept);
-    let mut bytes =
-        blocks.iter().map(|block| block.bytes).sum::<u64>() - old.iter().map(|block| block.bytes).sum::<u64>();
-    let mut excess = Vec::new();
-    for block in rest {
-        if bytes <= bytes_max {
+/// The earliest times that are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Oldest {
+    pub(super) raw: UtcMs,
+    pub(super) five_minutes: UtcMs,
+    pub(super) hour: UtcMs,
+}
+
+/// What the files may take. A twentieth of the quota is kept free for what may never go: journal, spool and intake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Bytes of all files together.
+    pub(super) bytes_max: u64,
+    /// Bytes that the file system lacks.
+    pub(super) lacking: u64,
+}
+
+impl Room {
+    /// The room within `bytes_max` and `percent_max` hundredths of the file system, as far as that tells its room.
+    pub(super) fn new(bytes_max: u64, percent_max: u8, space: Option<Space>) -> Self {
+        let share = space.map(|space| space.total / 100 * u64::from(percent_max));
+        let quota = share.map_or(bytes_max, |share| share.min(bytes_max));
+        let reserve = quota / RESERVE_SHARE;
+        let lacking = space.map_or(0, |space| reserve.saturating_sub(space.free));
+        Self { bytes_max: quota - reserve, lacking }
+    }
+}
+
+/// The share of the quota that is kept free.
+const RESERVE_SHARE: u64 = 20;
+
+/// Files of rollups, by the beginning of the stretch they sum up.
+type Rollups = BTreeMap<(Resolution, UtcMs), Arc<BlockFile>>;
+type Files = Vec<Arc<BlockFile>>;
+
+/// The files to delete: those wholly older than `oldest`, and those for which there is no `room`. `raw` blocks come in
+/// the order they were written, each with whether it is rolled up. For want of room the oldest go first: blocks that are
+/// rolled up, then rollups of five minutes, then those of hours, then other blocks; where the file system alone lacks
+/// room, only the first of these. Rollups of samples that are there stay, they would only be made again. The block from
+/// which the cursor follows always stays.
+pub(super) fn expired(raw: &[(Arc<BlockFile>, bool)], rollups: &Rollups, oldest: Oldest, room: Room) -> (Files, Files) {
+    let carrier = raw.iter().filter(|(block, _)| block.kind == Kind::Normal).max_by_key(|(block, _)| block.seqs.1);
+    let mut blocks: Vec<&(Arc<BlockFile>, bool)> =
+        raw.iter().filter(|(block, _)| carrier.is_none_or(|(kept, _)| !Arc::ptr_eq(kept, block))).collect();
+    let is_over = |file: &BlockFile| match file.kind {
+        Kind::Rollup(Resolution::FiveMinutes) => file.last < oldest.five_minutes,
+        Kind::Rollup(Resolution::Hour) => file.last < oldest.hour,
+        _ => false,
+    };
+    // Samples whose rollups are still wanted wait until these are written.
+    let is_old = |block: &BlockFile, rolled: bool| {
+        block.samples == 0 || (block.last < oldest.raw && (rolled || block.last < oldest.five_minutes))
+    };
+    let old_blocks = blocks.iter().filter(|(block, rolled)| is_old(block, *rolled)).map(|(block, _)| block);
+    let old: Files = old_blocks.chain(rollups.values().filter(|file| is_over(file))).cloned().collect();
+
+    let all = raw.iter().map(|(block, _)| block).chain(rollups.values());
+    let left = all.map(|file| file.bytes).sum::<u64>() - old.iter().map(|file| file.bytes).sum::<u64>();
+    let over = left.saturating_sub(room.bytes_max);
+    blocks.retain(|(block, rolled)| !is_old(block, *rolled));
+    blocks.sort_by_key(|(block, rolled)| (!rolled, block.last));
+    let rolled = blocks.partition_point(|(_, rolled)| *rolled);
+    let mut excess = Files::new();
+    let freed = give_up(blocks[..rolled].iter().map(|(block, _)| block), over.max(room.lacking), &mut excess);
+    let is_spare =
+        |file: &&Arc<BlockFile>| !is_over(file) && !raw.iter().any(|(block, _)| block.meets(file.first, file.last));
+    // Their order is that of resolution, then of time.
+    let rest = rollups.values().filter(is_spare).chain(blocks[rolled..].iter().map(|(block, _)| block));
+    give_up(rest, over.saturating_sub(freed), &mut excess);
+    (old, excess)
+}
+
+/// Adds as many of `files` to `excess` as have `over` bytes together; answers how many bytes they have.
+fn give_up<'a>(files: impl Iterator<Item = &'a Arc<BlockFile>>, over: u64, excess: &mut Files) -> u64 {
+    let mut freed = 0;
+    for file in files {
+        if freed >= over {
             break;
         }
-        bytes -= block.bytes;
-        excess.push(block);
+        freed += file.bytes;
+        excess.push(Arc::clone(file));
     }
-    (old, excess)
+    freed
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 mod crash;
 mod damage;
 mod disk;
+mod faults;
+mod late;
 mod measure;
 mod model;
 mod queries;
 mod retention;
+mod rollups;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +29,8 @@ type Record = Vec<(&'static str, Vec<(i64, f64)>)>;
 /// A series of a record, as the sources make it.
 fn series(name: &str, samples: &[(i64, f64)]) -> SeriesSamples {
     let (metric, instance) = name.split_once('@').unwrap_or((name, "one"));
-    let labels = Labels::metric(metric, &[("instance", instance), ("job", "test")]);
+    let (instance, zone) = instance.split_once('#').unwrap_or((instance, ""));
+    let labels = Labels::metric(metric, &[("instance", instance), ("job", "test"), ("zone", zone)]);
     SeriesSamples {
         series: Arc::new(Series::new(labels, AssetId::from(instance))),
         samples: samples.iter().map(|(time, value)| Sample::new(UtcMs(*time), *value)).collect(),
@@ -56,6 +60,21 @@ impl Ship {
         let body = body(&record);
         self.records.push((UtcMs(received), record));
         self.store.append(Seq(self.records.len() as u64), UtcMs(received), &body).unwrap()
+    }
+
+    /// The same ship with a disk of its own, as it is found after a power cut.
+    fn copy(&self) -> Self {
+        let disk = self.disk.after_cut();
+        let (store, _) = open(&disk, &self.options).unwrap();
+        let mut copy = Self { disk: disk.clone(), store, options: self.options.clone(), records: self.records.clone() };
+        copy.reopen(disk);
+        copy
+    }
+
+    /// How many files there should be.
+    fn files(&self) -> usize {
+        let stats = self.store.stats();
+        stats.blocks + stats.rollups
     }
 
     /// Starts anew on `disk`, and replays what the intake log still has after the cursor.
@@ -176,7 +195,7 @@ fn parts_of_a_closed_window_become_one_block() {
     ship.check_all();
     assert_eq!(
         ship.reopen(ship.disk.clone()),
-        OpenReport { cursor: Seq(24), blocks: 13, damaged: vec![], superseded: 0 }
+        OpenReport { cursor: Seq(24), blocks: 13, rollups: 0, damaged: vec![], superseded: 0 }
     );
     ship.check_all();
 }
@@ -203,6 +222,34 @@ fn each_rejected_sample_is_counted_with_its_reason() {
     let a = Matcher::new("__name__", wk_types::MatchOp::Equal, "a");
     let found = ship.store.select(&[a], UtcMs(START), UtcMs(START), 10).unwrap();
     assert_eq!(found[0].samples[..], [Sample::new(UtcMs(START), 1.0)]);
+}
+
+#[test]
+fn series_over_the_limit_of_their_source_are_refused_by_name() {
+    let mut ship = Ship::new(MetricOptions { source_series_max: 2, ..MetricOptions::default() });
+    let crowd = vec![("a", vec![(START, 1.0)]), ("b", vec![(START, 1.0)]), ("c", vec![(START, 1.0), (START + 1, 1.0)])];
+    let appended = ship.append(START, crowd);
+    assert_eq!((appended.stored, appended.over_source_limit, appended.over_limit), (2, 2, 0));
+    let mut other = series("a", &[(START, 1.0)]);
+    other.series = Arc::new(Series::new(Labels::metric("a", &[]), "bridge".into()));
+    assert_eq!(ship.store.append(Seq(2), UtcMs(START), &[other]).unwrap().stored, 1);
+    let named = |source: &str, series, refused| SourceSeries { source: source.into(), series, refused };
+    assert_eq!(ship.store.stats().sources, [named("test", 2, 2), named("bridge", 1, 0)]);
+}
+
+#[test]
+fn the_blocks_of_a_closed_day_become_one() {
+    let options = MetricOptions { day_span: DurationMs::from_hours(6), ..MetricOptions::default() };
+    let mut ship = sailed(options, 12 * 12);
+    for _ in 0..12 {
+        ship.store.maintain(UtcMs(START + 12 * HOUR)).unwrap();
+        ship.check_all();
+    }
+    let stats = ship.store.stats();
+    // The three hours to the end of the first window of six, then one of six, then a window of two hours and the rest.
+    assert_eq!((stats.blocks, ship.disk.names().len()), (2 + 1 + 12, ship.files()));
+    ship.reopen(ship.disk.clone());
+    ship.check_all();
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn cut_everywhere(prepare: impl Fn() -> Ship, work: impl Fn(&mut Ship)) {
         work(&mut ship);
         ship.check_all();
         assert!(ship.disk.names().iter().all(|name| name.ends_with(".wkb")), "{:?}", ship.disk.names());
-        assert_eq!(ship.disk.names().len(), ship.store.stats().blocks);
+        assert_eq!(ship.disk.names().len(), ship.files());
         ship.reopen(ship.disk.after_cut());
         ship.check_all();
         if finished {
@@ -42,6 +42,40 @@ fn a_power_cut_while_a_part_is_written_loses_nothing() {
 #[test]
 fn a_power_cut_while_parts_are_merged_loses_nothing() {
     cut_everywhere(|| sailed(MetricOptions::default(), 14), |ship| drop(ship.store.maintain(UtcMs(START + 2 * HOUR))));
+}
+
+#[test]
+fn a_power_cut_while_late_samples_are_written_or_joined_loses_nothing() {
+    let prepare = || {
+        let mut ship = sailed(MetricOptions::default(), 2);
+        ship.append(START + 5 * HOUR, vec![("a", vec![(START + 5 * HOUR, 5.0), (START + 3, 7.0)])]);
+        ship
+    };
+    cut_everywhere(prepare, |ship| drop(ship.store.flush()));
+    let prepare = || {
+        let mut ship = Ship::new(MetricOptions::default());
+        for at in 0..12 {
+            ship.append(START + DAY + at, vec![("a", vec![(START + at * HOUR, 5.0), (START + DAY + at, 7.0)])]);
+            ship.store.flush().unwrap();
+        }
+        ship
+    };
+    cut_everywhere(prepare, |ship| drop(ship.store.maintain(UtcMs(START + DAY))));
+}
+
+#[test]
+fn a_power_cut_while_days_are_joined_or_rolled_up_loses_nothing() {
+    let options = MetricOptions { day_span: DurationMs::from_hours(6), ..MetricOptions::default() };
+    let ship = rollups::voyage(options, 12);
+    cut_everywhere(
+        || ship.copy(),
+        |ship| {
+            for _ in 0..8 {
+                drop(ship.store.maintain(UtcMs(START + 12 * HOUR)));
+            }
+            rollups::check(ship);
+        },
+    );
 }
 
 #[test]
