@@ -6,6 +6,7 @@
 //! that the table no longer has, or anything else is unusual, the statement is run as it was written.
 
 use super::tokens::{Kind, Token, tokens};
+use super::{TIME_COLLATION, TIME_COLUMNS};
 
 /// The hidden column that says for how many rows a row stands.
 pub(crate) const ROWS_COLUMN: &str = "rows?";
@@ -102,6 +103,9 @@ pub(crate) fn rewrite(query: &str, columns: &[&str]) -> Option<String> {
             return None;
         }
         match column(token, columns).filter(|_| is_where && !is_call) {
+            Some(name) if TIME_COLUMNS.contains(&name) => {
+                out.push_str(&format!("\"{name}{WHERE_SUFFIX}\" COLLATE {TIME_COLLATION} "));
+            }
             Some(name) => out.push_str(&format!("\"{name}{WHERE_SUFFIX}\" ")),
             None => out.extend([token.text, " "]),
         }

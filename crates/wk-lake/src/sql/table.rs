@@ -91,13 +91,10 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
     }
 }
 
-/// The declaration of the columns that only rewritten statements name.
+/// The declaration of the columns that only rewritten statements name. They declare no way of comparing: SQLite loses
+/// what stands behind the word HIDDEN, so that the statements name it themselves.
 fn hidden_columns() -> String {
-    let like = |name: &str| {
-        let declared = declared(name);
-        let (name, rest) = declared.split_once(' ').unwrap_or((&declared, ""));
-        format!("\"{name}{WHERE_SUFFIX}\" HIDDEN {rest}")
-    };
+    let like = |name: &str| format!("\"{name}{WHERE_SUFFIX}\" HIDDEN TEXT");
     let columns: Vec<String> = LOG_COLUMNS.split(", ").map(like).collect();
     format!("\"{ROWS_COLUMN}\" HIDDEN INTEGER, {}", columns.join(", "))
 }

@@ -454,3 +454,25 @@ fn statements_that_keep_rows_have_a_bound() {
     assert!(ask("SELECT message FROM logs").is_ok());
     assert!(ask("SELECT app, count(*) FROM logs GROUP BY app").is_ok());
 }
+
+/// Such a text sorts behind all times of its day where it is compared letter by letter.
+#[test]
+fn counting_statements_read_times_with_a_t_between_date_and_time() {
+    let ship = Ship::new();
+    let day = ship.rows("SELECT min(time) FROM logs")[0][0].as_str().unwrap()[..10].to_owned();
+    for (columns, all) in [("count(*), max(message)", true), ("message, count(*)", false), ("app, count(*)", false)] {
+        let group = if all { "" } else { " GROUP BY 1 ORDER BY 1" };
+        let plain = ship.rows(&format!("SELECT {columns} FROM logs{group}"));
+        for condition in [
+            format!("time >= '{day}T00:00:00Z'"),
+            format!("NOT time < '{day}T00:00:00Z'"),
+            format!("'{day}T00:00:00Z' <= time"),
+        ] {
+            assert_eq!(
+                ship.rows(&format!("SELECT {columns} FROM logs WHERE {condition}{group}")),
+                plain,
+                "{condition}"
+            );
+        }
+    }
+}
