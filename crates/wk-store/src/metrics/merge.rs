@@ -27,6 +27,9 @@ const LATE_BYTES_MAX: u64 = 4 << 20;
 
 type Run = Vec<Arc<BlockFile>>;
 
+/// Takes a series and its samples.
+type Take<'a> = &'a mut dyn FnMut(&Numbered, &[Sample]) -> Result<(), MetricError>;
+
 /// The next files to join: neighbours in the order of records, of one window, that window closed by a later file. Of
 /// several spans the shortest comes first. `blocked` says which runs cannot be joined.
 fn next_run(
@@ -166,7 +169,7 @@ impl Shared {
         inputs: &[Arc<Loaded>],
         series: &[Numbered],
         (from, to): (UtcMs, UtcMs),
-        take: &mut dyn FnMut(&Numbered, &[Sample]) -> Result<(), MetricError>,
+        take: Take<'_>,
     ) -> Result<HashSet<String>, MetricError> {
         let mut damaged: HashSet<(usize, usize)> = HashSet::new();
         let mut sources: Vec<_> =

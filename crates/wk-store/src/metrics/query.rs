@@ -24,8 +24,10 @@ pub(super) const ATTEMPTS_MAX: usize = 20;
 /// Samples in the blocks of a query from which on a second thread takes half of the series.
 const TWO_THREADS_SAMPLES: u64 = 1 << 19;
 
-/// Counts samples against the bound of a query. Those of overlapping blocks may count twice while they are gathered.
+/// The times of a query, and its samples counted against their bound. Those of overlapping blocks may count twice while
+/// they are gathered.
 struct Budget {
+    range: (UtcMs, UtcMs),
     max: usize,
     gathered: AtomicUsize,
 }
@@ -134,10 +136,10 @@ impl Shared {
         range: (UtcMs, UtcMs),
         samples_max: usize,
     ) -> Result<Vec<Found>, SourceError> {
-        let budget = Budget { max: samples_max, gathered: AtomicUsize::new(0) };
+        let budget = Budget { range, max: samples_max, gathered: AtomicUsize::new(0) };
         let (state, blocks) = self.consistent(range.0, range.1)?;
         let matched = pick(&state.index);
-        let mut found = state.find(&matched, range, &budget)?;
+        let mut found = state.find(&matched, &budget)?;
         drop(state);
         found.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
         let slots: HashMap<u32, usize> = found.iter().enumerate().map(|(slot, one)| (one.number, slot)).collect();
@@ -155,13 +157,13 @@ impl Shared {
         if samples < TWO_THREADS_SAMPLES
             || std::thread::available_parallelism().is_ok_and(|cores| cores == NonZero::<usize>::MIN)
         {
-            self.read_series(&wanted, &mut found, 0, range, &budget)?;
+            self.read_series(&wanted, &mut found, 0, &budget)?;
         } else {
             let middle = found.len() / 2;
             let (first, second) = found.split_at_mut(middle);
             std::thread::scope(|scope| {
-                let other = scope.spawn(|| self.read_series(&wanted, second, middle, range, &budget));
-                let mine = self.read_series(&wanted, first, 0, range, &budget);
+                let other = scope.spawn(|| self.read_series(&wanted, second, middle, &budget));
+                let mine = self.read_series(&wanted, first, 0, &budget);
                 mine.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })?;
         }
@@ -176,9 +178,9 @@ impl Shared {
         wanted: &[Wanted<'_>],
         found: &mut [Found],
         base: usize,
-        (from, to): (UtcMs, UtcMs),
         budget: &Budget,
     ) -> Result<(), SourceError> {
+        let (from, to) = budget.range;
         let slots = base..base + found.len();
         for Wanted { block, positions } in wanted {
             let begin = positions.partition_point(|(_, slot)| *slot < slots.start);
@@ -319,12 +321,8 @@ impl Shared {
 impl State {
     /// The series of `matched`, with what is not yet on disk, in the order it came: first what is being written, then
     /// the head.
-    fn find(
-        &self,
-        matched: &RoaringBitmap,
-        (from, to): (UtcMs, UtcMs),
-        budget: &Budget,
-    ) -> Result<Vec<Found>, SourceError> {
+    fn find(&self, matched: &RoaringBitmap, budget: &Budget) -> Result<Vec<Found>, SourceError> {
+        let (from, to) = budget.range;
         let mut found = Vec::with_capacity(matched.len() as usize);
         for number in matched {
             let Some(series) = self.index.series(number) else { continue };

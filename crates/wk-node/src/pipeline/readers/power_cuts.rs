@@ -81,6 +81,8 @@ impl Stores {
         let options = MetricOptions {
             part_every: DurationMs::from_secs(30),
             block_span: DurationMs::from_mins(5),
+            day_span: DurationMs::from_mins(20),
+            late_window: DurationMs::from_mins(4),
             ..MetricOptions::default()
         };
         let (metrics, report) = MetricStore::open(io.clone(), Path::new("/data/metrics"), options)?;

@@ -78,11 +78,14 @@ fn measure_a_ship() {
         resident_mib() - before
     );
     drop(store);
-    let (store, _) = timed("open", 1, || MetricStore::open(Arc::new(SystemIo), dir.path(), options.clone()).unwrap());
+    measure_queries(dir.path(), &options, stats.newest.unwrap());
+}
+
+fn measure_queries(dir: &Path, options: &MetricOptions, to: UtcMs) {
+    let (store, _) = timed("open", 1, || MetricStore::open(Arc::new(SystemIo), dir, options.clone()).unwrap());
     let equal = |name, value| Matcher::new(name, MatchOp::Equal, value);
     let narrow = [equal("__name__", "node_load1"), equal("instance", "node-07:9100")];
     let busy = [equal("__name__", "node_cpu_seconds_total")];
-    let to = stats.newest.unwrap();
     let recent = |matchers: &[Matcher]| {
         let found = store.select(matchers, to - DurationMs::from_hours(3), to, usize::MAX).unwrap();
         (found.len(), found.iter().map(|one| one.samples.len()).sum::<usize>())
