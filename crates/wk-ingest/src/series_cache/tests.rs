@@ -32,8 +32,11 @@ fn counting() -> (SourceContext, Arc<Counting>) {
     (SourceContext { identity: Arc::clone(&identity) as Arc<dyn Identity>, ..context }, identity)
 }
 
+/// A label set as bytes, and as what they say.
+type Sent<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
+
 /// A request with these label sets, each written as its own bytes.
-fn send(cache: &SeriesCache, context: &SourceContext, sets: &[(&[u8], &[(&str, &str)])]) -> Vec<(Arc<Series>, bool)> {
+fn send(cache: &SeriesCache, context: &SourceContext, sets: &[Sent<'_>]) -> Vec<(Arc<Series>, bool)> {
     let mut request = cache.request(context, None);
     let series = sets
         .iter()
@@ -66,7 +69,7 @@ fn the_same_bytes_from_another_address_are_another_series() {
 #[test]
 fn an_unknown_sender_is_asked_for_once_a_request_until_it_is_known() {
     let (cache, (context, identity)) = (SeriesCache::default(), counting());
-    let sets: [(&[u8], &[(&str, &str)]); 2] = [(b"a", &UP), (b"b", &UP)];
+    let sets: [Sent<'_>; 2] = [(b"a", &UP), (b"b", &UP)];
     let asked = || identity.asked.load(Ordering::Relaxed);
     let _ = send(&cache, &context, &sets);
     let _ = send(&cache, &context, &sets);

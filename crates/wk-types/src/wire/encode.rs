@@ -192,8 +192,8 @@ fn put_samples<'a>(out: &mut Vec<u8>, series: &'a [SeriesSamples], received: i64
 }
 
 fn put_labels<'a>(out: &mut Vec<u8>, series: &'a [SeriesSamples], tables: &mut Tables<'a>) {
-    let (mut before, mut positions): (&[(Arc<str>, Arc<str>)], Vec<u32>) = (&[], Vec::new());
-    let mut changed: Vec<u32> = Vec::new();
+    let mut before: &[(Arc<str>, Arc<str>)] = &[];
+    let (mut positions, mut changed): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
     for one in series {
         let labels = one.series.labels.pairs();
         let mut mask = 0_u64;
