@@ -75,7 +75,7 @@ impl Ship {
             app: "app".into(),
             severity: Severity::Info,
             message: message.into(),
-            attributes: std::collections::BTreeMap::new(),
+            attributes: wk_types::Attributes::new(),
         };
         self.give("syslog-udp", Body::Logs([log].into()))
     }

@@ -12,12 +12,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
-use wk_types::{NewRecord, Severity, UtcMs};
+use wk_types::{Attributes, NewRecord, Severity, UtcMs};
 
 use value::Raw;
 
 use crate::contract::SourceContext;
-use crate::logs::{Attributes, Draft, Senders};
+use crate::logs::{Draft, Senders};
 use crate::records;
 use crate::stats::{EXAMPLE_BYTES_MAX, shortened};
 

@@ -1,11 +1,10 @@
 //! From what a source read of a log message to the attributed record.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use wk_types::digest::Remembered;
-use wk_types::{AssetId, LogRecord, Severity, UtcMs};
+use wk_types::{AssetId, Attributes, LogRecord, Severity, UtcMs};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::contract::{Sender, SourceContext};
@@ -21,9 +20,6 @@ pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 512;
 pub const APP_BYTES_MAX: usize = 1024;
 /// How many attributes a message keeps; further ones are left out and counted.
 pub const ATTRIBUTES_MAX: usize = 64;
-
-/// Attributes by name.
-pub type Attributes = BTreeMap<Arc<str>, Arc<str>>;
 
 /// A log message as a source read it.
 #[derive(Debug, Default)]
@@ -189,12 +185,9 @@ fn bound(context: &SourceContext, attributes: &mut Attributes, message: &str) {
     if attributes.len() < before {
         context.stats.flagged("attributes left out with names over 512 bytes", 1, message);
     }
-    let surplus = attributes.len().saturating_sub(ATTRIBUTES_MAX);
-    if surplus > 0 {
+    if attributes.len() > ATTRIBUTES_MAX {
         context.stats.flagged("attributes left out beyond 64", 1, message);
-        for _ in 0..surplus {
-            attributes.pop_last();
-        }
+        attributes.truncate(ATTRIBUTES_MAX);
     }
     for value in attributes.values_mut().filter(|value| value.len() > ATTRIBUTE_BYTES_MAX) {
         context.stats.flagged("attribute cut at 8 KiB", 1, message);

@@ -160,7 +160,7 @@ pub fn log_record(messages: &[&str]) -> NewRecord {
         app: "test".into(),
         severity: wk_types::Severity::Info,
         message: (*message).into(),
-        attributes: std::collections::BTreeMap::new(),
+        attributes: wk_types::Attributes::new(),
     });
     NewRecord { received: NOW, source: "test".into(), body: Body::Logs(logs.collect()) }
 }

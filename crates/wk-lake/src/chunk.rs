@@ -1,11 +1,10 @@
 //! Rows on their way into the buffer, gathered column by column.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Int32Array, Int64Array, StringArray, StringBuilder};
 use hashbrown::HashMap;
-use wk_types::{LogRecord, Seq, UtcMs};
+use wk_types::{Attributes, LogRecord, Seq, UtcMs};
 
 use crate::block::{Block, Column, Values};
 use crate::file::GroupSummary;
@@ -182,7 +181,7 @@ impl NameBuilder {
 }
 
 /// Writes a JSON object of texts as serde_json does.
-fn write_object(object: &BTreeMap<Arc<str>, Arc<str>>, out: &mut String) {
+fn write_object(object: &Attributes, out: &mut String) {
     out.push('{');
     for (index, (name, value)) in object.iter().enumerate() {
         if index > 0 {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arrow::array::StringArray;
 use hashbrown::HashMap;
 use wk_types::{DurationMs, UtcMs};
 
@@ -68,7 +69,7 @@ impl Lake {
         let rows = counter.counts.values().sum();
         let distinct = counter.counts.len();
         let mut top: Vec<ValueCount> =
-            counter.counts.into_iter().map(|(values, count)| ValueCount { values, count }).collect();
+            counter.counts.into_iter().map(|((_, values), count)| ValueCount { values, count }).collect();
         top.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
         top.truncate(limit);
         Ok(TopValues { top, distinct, rows, scanned: scan.scanned })
@@ -84,20 +85,29 @@ impl Lake {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) values: Vec<Option<Arc<str>>>,
+    /// Where the step of time begins in which they lie; `None` where rows are not kept apart by time.
+    pub(crate) start: Option<UtcMs>,
     pub(crate) rows: u64,
 }
 
-/// Counts the rows of a scan by the values of some columns of names.
+/// Counts the rows of a scan by the values of some columns of names, and by steps of time where one is given.
 ///
 /// # Errors
 /// More than 100,000 different combinations, and what the scan says.
-pub(crate) fn count_names(mut scan: Scan, columns: &[Column]) -> Result<Vec<Counted>, LakeError> {
+pub(crate) fn count_names(
+    mut scan: Scan,
+    columns: &[Column],
+    step: Option<DurationMs>,
+) -> Result<Vec<Counted>, LakeError> {
     let fields: Vec<Field> = columns.iter().map(|column| Field { column: *column, attribute: None }).collect();
     let mut counter = Counter::default();
     while let Some((block, _)) = scan.next_block()? {
-        counter.count(&block, &fields)?;
+        match step {
+            None => counter.count(&block, &fields)?,
+            Some(step) => counter.count_steps(&block, columns, step)?,
+        }
     }
-    Ok(counter.counts.into_iter().map(|(values, rows)| Counted { values, rows }).collect())
+    Ok(counter.counts.into_iter().map(|((start, values), rows)| Counted { values, start, rows }).collect())
 }
 
 /// A histogram under way, its bins counted in steps since the epoch.
@@ -160,16 +170,17 @@ impl Field {
 
 type Values = Vec<Option<Arc<str>>>;
 
+/// Counts by the beginning of the step of time, where one is counted by, and the values.
 #[derive(Default)]
 struct Counter {
-    counts: HashMap<Values, u64>,
+    counts: HashMap<(Option<UtcMs>, Values), u64>,
     bytes: usize,
 }
 
 impl Counter {
     fn count(&mut self, block: &Block, fields: &[Field]) -> Result<(), LakeError> {
         if fields.is_empty() {
-            return self.add(Vec::new(), block.rows() as u64);
+            return self.add(None, Vec::new(), block.rows() as u64);
         }
         let names: Option<Vec<_>> = fields.iter().map(|field| block.names(field.column)).collect();
         let table = names.as_ref().map(|names| names.iter().map(|(_, names)| names.iter().len()).product::<usize>());
@@ -180,9 +191,8 @@ impl Counter {
     }
 
     /// Counts by places in the names first, so that a row costs no look at its texts.
-    fn count_names(&mut self, columns: &[(&[i32], &arrow::array::StringArray)], cells: usize) -> Result<(), LakeError> {
+    fn count_names(&mut self, columns: &[NameColumn<'_>], cells: usize) -> Result<(), LakeError> {
         let mut table = vec![0_u64; cells];
-        let width = |names: &arrow::array::StringArray| names.iter().len();
         match columns {
             [(keys, _)] => keys.iter().for_each(|key| table[*key as usize] += 1),
             [(first, _), (second, names)] => {
@@ -197,14 +207,33 @@ impl Counter {
             }
         }
         for (cell, count) in table.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            let mut rest = cell;
-            let mut values: Values = Vec::with_capacity(columns.len());
-            for (_, names) in columns.iter().rev() {
-                values.push(Some(names.value(rest % width(names)).into()));
-                rest /= width(names);
+            self.add(None, values_of(columns, cell), count)?;
+        }
+        Ok(())
+    }
+
+    /// Counts by steps of time and by places in the names. Rows of one app and asset stand in the order of time, so
+    /// that like rows come in runs.
+    fn count_steps(&mut self, block: &Block, columns: &[Column], step: DurationMs) -> Result<(), LakeError> {
+        let names: Vec<_> = columns.iter().filter_map(|column| block.names(*column)).collect();
+        let mut counts: HashMap<(i64, usize), u64> = HashMap::new();
+        let rows = block.times().unwrap_or_default().iter().enumerate().map(|(row, time)| {
+            let cell = names.iter().fold(0, |cell, (keys, names)| cell * width(names) + keys[row] as usize);
+            (time.div_euclid(step.0), cell)
+        });
+        let (mut run, mut length) = ((0, 0), 0);
+        for key in rows {
+            if key != run && length > 0 {
+                *counts.entry(run).or_default() += length;
+                length = 0;
             }
-            values.reverse();
-            self.add(values, count)?;
+            (run, length) = (key, length + 1);
+        }
+        if length > 0 {
+            *counts.entry(run).or_default() += length;
+        }
+        for ((bin, cell), count) in counts {
+            self.add(Some(UtcMs(bin.saturating_mul(step.0))), values_of(&names, cell), count)?;
         }
         Ok(())
     }
@@ -223,25 +252,45 @@ impl Counter {
             }
         }
         for (values, count) in counts {
-            self.add(values.into_iter().map(|value| value.map(|value| (&*value).into())).collect(), count)?;
+            self.add(None, values.into_iter().map(|value| value.map(|value| (&*value).into())).collect(), count)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, values: Values, count: u64) -> Result<(), LakeError> {
-        if let Some(known) = self.counts.get_mut(&values) {
+    fn add(&mut self, start: Option<UtcMs>, values: Values, count: u64) -> Result<(), LakeError> {
+        let key = (start, values);
+        if let Some(known) = self.counts.get_mut(&key) {
             *known += count;
             return Ok(());
         }
-        self.bytes += values.iter().flatten().map(|value| value.len()).sum::<usize>();
+        self.bytes += key.1.iter().flatten().map(|value| value.len()).sum::<usize>();
         if self.counts.len() >= VALUES_MAX || self.bytes > VALUE_BYTES_MAX {
             return Err(LakeError::TooLarge {
                 what: format!("there are more than {VALUES_MAX} different values to count, or very long ones"),
             });
         }
-        self.counts.insert(values, count);
+        self.counts.insert(key, count);
         Ok(())
     }
+}
+
+/// A column's place of each row in its names, and the names.
+type NameColumn<'a> = (&'a [i32], &'a StringArray);
+
+fn width(names: &StringArray) -> usize {
+    names.iter().len()
+}
+
+/// The names that a cell of all combinations stands for.
+fn values_of(columns: &[NameColumn<'_>], cell: usize) -> Values {
+    let mut rest = cell;
+    let mut values: Values = Vec::with_capacity(columns.len());
+    for (_, names) in columns.iter().rev() {
+        values.push(Some(names.value(rest % width(names)).into()));
+        rest /= width(names);
+    }
+    values.reverse();
+    values
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Rows as they are answered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use wk_types::{AssetId, Seq, Severity, UtcMs};
+use wk_types::{AssetId, Attributes, Seq, Severity, UtcMs};
 
 use crate::query::{Cursor, TailCursor};
 
@@ -31,7 +30,7 @@ pub struct LogRow {
     /// The constant part of the text, where it has been recognised.
     pub template: Option<Arc<str>>,
     /// Everything else the sender gave, by name.
-    pub attributes: BTreeMap<Arc<str>, Arc<str>>,
+    pub attributes: Attributes,
 }
 
 impl LogRow {

@@ -140,7 +140,8 @@ impl<'a> Sorted<'a> {
             let row = place.row as usize;
             (!arrow::array::Array::is_null(texts, row)).then(|| texts.value(row))
         };
-        let mut texts = StringBuilder::with_capacity(self.rows(), 0);
+        let bytes = self.order.iter().map(|place| text(place).map_or(0, str::len)).sum();
+        let mut texts = StringBuilder::with_capacity(self.rows(), bytes);
         self.order.iter().for_each(|place| texts.append_option(text(place)));
         Values::Texts(texts.finish())
     }

@@ -1,6 +1,5 @@
 //! What the tests of this crate share.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -126,7 +125,7 @@ pub(crate) fn log(time: UtcMs, asset: &str, app: &str, severity: Severity, messa
         app: app.into(),
         severity,
         message: message.into(),
-        attributes: BTreeMap::new(),
+        attributes: wk_types::Attributes::new(),
     }
 }
 

@@ -21,15 +21,20 @@ pub(crate) enum NameKind {
     App = 2,
 }
 
+/// How many runs are remembered that have just been added. Messages repeat themselves, and the map of all runs is too
+/// large for the processor's nearest caches.
+const RECENT_RUNS: usize = 1 << 12;
+
 /// Collects what one row group holds.
 pub(crate) struct FilterBuilder {
     seen: Vec<u64>,
+    recent: Vec<u32>,
     names: Vec<u64>,
 }
 
 impl FilterBuilder {
     pub(crate) fn new() -> Self {
-        Self { seen: vec![0; RUNS / 64], names: Vec::new() }
+        Self { seen: vec![0; RUNS / 64], recent: vec![u32::MAX; RECENT_RUNS], names: Vec::new() }
     }
 
     /// Adds a message.
@@ -39,7 +44,11 @@ impl FilterBuilder {
         let mut run = head.iter().fold(0, |run, byte| shift(run, *byte));
         for byte in rest {
             run = shift(run, *byte);
-            self.seen[run as usize / 64] |= 1 << (run % 64);
+            let recent = &mut self.recent[(run ^ run >> 9) as usize % RECENT_RUNS];
+            if *recent != run {
+                *recent = run;
+                self.seen[run as usize / 64] |= 1 << (run % 64);
+            }
         }
     }
 
@@ -54,6 +63,7 @@ impl FilterBuilder {
 
     /// The filter of everything added; the builder is empty afterwards.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
+        self.recent.fill(u32::MAX);
         self.names.sort_unstable();
         self.names.dedup();
         let runs: usize = self.seen.iter().map(|word| word.count_ones() as usize).sum();

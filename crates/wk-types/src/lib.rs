@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types; `docs/architecture.md` has the glossary they follow.
 
 pub mod asset;
+pub mod attributes;
 pub mod command;
 pub mod digest;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod time;
 pub mod wire;
 
 pub use asset::{Asset, Edge, EdgeKind, Topology};
+pub use attributes::Attributes;
 pub use command::{Command, Verb};
 pub use error::ErrorKind;
 pub use fact::{Fact, FactBody};

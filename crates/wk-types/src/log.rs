@@ -1,8 +1,8 @@
 //! Log records.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::attributes::Attributes;
 use crate::id::AssetId;
 use crate::severity::Severity;
 use crate::time::UtcMs;
@@ -21,5 +21,5 @@ pub struct LogRecord {
     /// The text.
     pub message: Arc<str>,
     /// Everything else the sender gave, by name, nested names joined with dots.
-    pub attributes: BTreeMap<Arc<str>, Arc<str>>,
+    pub attributes: Attributes,
 }

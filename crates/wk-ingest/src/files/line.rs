@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use wk_types::{LogRecord, Severity, UtcMs};
+use wk_types::{Attributes, LogRecord, Severity, UtcMs};
 
 use super::FileSettings;
 use crate::contract::SourceContext;
-use crate::logs::{Attributes, Draft, attribute};
+use crate::logs::{Draft, attribute};
 use crate::syslog::NOT_UTF8;
 use crate::syslog::message;
 

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
-use wk_types::{LogRecord, Severity, UtcMs};
+use wk_types::{Attributes, LogRecord, Severity, UtcMs};
 
 use super::JournalSettings;
 use crate::contract::SourceContext;
 use crate::json_logs::MESSAGE_BYTES_MAX;
-use crate::logs::{Attributes, Draft, attribute};
+use crate::logs::{Draft, attribute};
 use crate::stats::shortened;
 use crate::syslog::message::{FACILITIES, SEVERITIES};
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
-use wk_types::{Severity, UtcMs};
+use wk_types::{Attributes, Severity, UtcMs};
 
 use super::value::{Fields, Raw};
 use super::{MESSAGE_BYTES_MAX, ParsedLog};
-use crate::logs::{ATTRIBUTES_MAX, Attributes};
+use crate::logs::ATTRIBUTES_MAX;
 use crate::stats::shortened;
 use crate::times;
 

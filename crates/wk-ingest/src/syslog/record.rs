@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use wk_types::{Body, LogRecord, NewRecord, Severity, UtcMs};
+use wk_types::{Attributes, Body, LogRecord, NewRecord, Severity, UtcMs};
 
 use super::frames::Frame;
 use super::message::{self, FACILITIES, Message, SEVERITIES};
 use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, CUT, NOT_UTF8, SyslogSettings};
 use crate::contract::SourceContext;
-use crate::logs::{Attributes, Draft, Senders};
+use crate::logs::{Draft, Senders};
 
 /// Messages gathered for one record.
 pub struct Batch {

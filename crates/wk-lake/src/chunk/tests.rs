@@ -9,7 +9,7 @@ proptest! {
     fn attributes_are_written_as_serde_json_writes_them(
         object in proptest::collection::btree_map(r#"[a"\\\x00-\x1f\x7fé]{0,4}"#, r#"[a"\\\x00-\x1f\x7fé]{0,4}"#, 0..4),
     ) {
-        let object: BTreeMap<Arc<str>, Arc<str>> =
+        let object: Attributes =
             object.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect();
         let mut written = String::new();
         write_object(&object, &mut written);

@@ -5,6 +5,8 @@
 //! tell columns that only choose rows from those that make rows differ. Where a condition turns out to need a column
 //! that the table no longer has, or anything else is unusual, the statement is run as it was written.
 
+use wk_types::DurationMs;
+
 use super::tokens::{Kind, Token, tokens};
 use super::{TIME_COLLATION, TIME_COLUMNS};
 
@@ -12,6 +14,14 @@ use super::{TIME_COLLATION, TIME_COLUMNS};
 pub(crate) const ROWS_COLUMN: &str = "rows?";
 /// What the columns of the WHERE clause have after their names.
 pub(crate) const WHERE_SUFFIX: &str = "?";
+/// The first characters of a time by which rows may be counted, and the step of time they tell: a day, an hour, a minute
+/// and a second.
+pub(crate) const TIME_CUTS: [(usize, DurationMs); 4] = [
+    (10, DurationMs::from_hours(24)),
+    (13, DurationMs::from_hours(1)),
+    (16, DurationMs::from_mins(1)),
+    (19, DurationMs::from_secs(1)),
+];
 
 /// Functions that answer the same however often a row comes.
 const PLAIN_FUNCTIONS: [&str; 30] = [
@@ -90,8 +100,7 @@ pub(crate) fn rewrite(query: &str, columns: &[&str]) -> Option<String> {
             _ => {}
         }
         if is_call && token.is("count") {
-            let [star, end] = tokens.get(at + 2..at + 4)? else { return None };
-            if (star.text, end.text) != ("*", ")") {
+            if tokens.get(at + 2).is_none_or(|star| star.text != "*") {
                 return None;
             }
             has_count = true;
@@ -101,6 +110,11 @@ pub(crate) fn rewrite(query: &str, columns: &[&str]) -> Option<String> {
         }
         if is_call && !is_plain_call(token) {
             return None;
+        }
+        if let Some((name, length)) = time_cut(&tokens[at..]).filter(|_| !is_where) {
+            out.push_str(&format!("\"{name}\" "));
+            at += length;
+            continue;
         }
         match column(token, columns).filter(|_| is_where && !is_call) {
             Some(name) if TIME_COLUMNS.contains(&name) => {
@@ -112,6 +126,21 @@ pub(crate) fn rewrite(query: &str, columns: &[&str]) -> Option<String> {
         at += 1;
     }
     has_count.then_some(out)
+}
+
+/// The name of the hidden column of so many first characters of the time.
+pub(crate) fn cut_column(length: usize) -> String {
+    format!("time{WHERE_SUFFIX}{length}")
+}
+
+/// The hidden column that stands for a call such as `substr(time, 1, 16)`, and of how many tokens the call is.
+fn time_cut(tokens: &[Token<'_>]) -> Option<(String, usize)> {
+    let [function, open, time, comma, from, other_comma, length, close, ..] = tokens else { return None };
+    let signs = [open.text, comma.text, from.text, other_comma.text, close.text];
+    let is_cut =
+        (function.is("substr") || function.is("substring")) && time.is("time") && signs == ["(", ",", "1", ",", ")"];
+    let (length, _) = TIME_CUTS.into_iter().find(|(known, _)| is_cut && length.text == known.to_string())?;
+    Some((cut_column(length), 8))
 }
 
 /// Tells whether FROM names `logs` and nothing else, perhaps with another name.

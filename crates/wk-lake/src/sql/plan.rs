@@ -10,9 +10,9 @@ use crate::time_text::{self, Instant};
 use crate::top::Order;
 
 /// The bits of the used columns in a plan's number.
-pub(crate) const COLUMN_BITS: i32 = 0xffff;
-const NEWEST_FIRST: i32 = 1 << 16;
-const OLDEST_FIRST: i32 = 1 << 17;
+pub(crate) const COLUMN_BITS: i32 = 0xf_ffff;
+const NEWEST_FIRST: i32 = 1 << 20;
+const OLDEST_FIRST: i32 = 1 << 21;
 
 /// How much of the rows one condition is thought to leave.
 const SHARE_TIME: f64 = 0.25;

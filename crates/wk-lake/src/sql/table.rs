@@ -8,7 +8,9 @@ use rusqlite::vtab::{
     Context, Filters, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor, sqlite3_vtab, sqlite3_vtab_cursor,
 };
 
-use super::counting::{ROWS_COLUMN, WHERE_SUFFIX};
+use wk_types::DurationMs;
+
+use super::counting::{ROWS_COLUMN, TIME_CUTS, WHERE_SUFFIX, cut_column};
 use super::plan::{self, Abilities, Asked, Condition, Field};
 use super::{LOG_COLUMNS, Session, declared};
 use crate::block::{Block, Column, Columns};
@@ -26,6 +28,8 @@ const SEEN: usize = 7;
 const ROWS: usize = SEEN;
 /// Where the hidden columns of the WHERE clause of a counting statement begin.
 const HIDDEN: usize = SEEN + 1;
+/// Where the hidden columns of the first characters of the time begin.
+const CUTS: usize = HIDDEN + SEEN;
 /// The conditions taken, on the columns as they are seen and on their hidden likes.
 const FIELDS: [Option<Field>; HIDDEN + SEEN] = {
     let seen = [
@@ -47,6 +51,9 @@ const FIELDS: [Option<Field>; HIDDEN + SEEN] = {
 };
 /// Columns of which a counting statement may keep rows apart.
 const COUNTED: i32 = 1 << Column::Asset as i32 | 1 << Column::App as i32 | 1 << Column::Severity as i32;
+
+/// The columns of first characters of the time.
+const CUT_BITS: i32 = ((1 << TIME_CUTS.len()) - 1) << CUTS;
 
 /// Rows sorted in one statement at most; a place takes some 50 bytes.
 const SORTED_ROWS_MAX: usize = 1_000_000;
@@ -95,7 +102,8 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
 /// what stands behind the word HIDDEN, so that the statements name it themselves.
 fn hidden_columns() -> String {
     let like = |name: &str| format!("\"{name}{WHERE_SUFFIX}\" HIDDEN TEXT");
-    let columns: Vec<String> = LOG_COLUMNS.split(", ").map(like).collect();
+    let cut = |(length, _)| format!("\"{}\" HIDDEN TEXT", cut_column(length));
+    let columns: Vec<String> = LOG_COLUMNS.split(", ").map(like).chain(TIME_CUTS.map(cut)).collect();
     format!("\"{ROWS_COLUMN}\" HIDDEN INTEGER, {}", columns.join(", "))
 }
 
@@ -148,11 +156,13 @@ impl LogCursor<'_> {
     fn start(&mut self, asked: &Asked) -> Result<(), LakeError> {
         let snapshot = Arc::clone(&self.session.snapshot);
         let (predicate, columns) = (predicate(asked)?, columns(asked.used));
-        let seen = asked.used & ((1 << HIDDEN) - 1);
-        if seen >> ROWS & 1 == 1 && seen & !(COUNTED | 1 << ROWS) == 0 {
+        let seen = asked.used & ((1 << HIDDEN) - 1 | CUT_BITS);
+        if seen >> ROWS & 1 == 1 && seen & !(COUNTED | 1 << ROWS | CUT_BITS) == 0 {
             let columns: Vec<Column> = columns_of(seen).collect();
-            let scan = Scan::new(snapshot, predicate, columns.iter().copied().collect(), self.session.deadline.clone());
-            self.rows = Rows::Counted(count_names(scan, &columns)?, columns);
+            let step = finest_step(seen);
+            let read = columns.iter().copied().chain(step.map(|_| Column::Time)).collect();
+            let scan = Scan::new(snapshot, predicate, read, self.session.deadline.clone());
+            self.rows = Rows::Counted(count_names(scan, &columns, step)?, columns);
             return Ok(());
         }
         self.feed = match asked.order {
@@ -237,6 +247,24 @@ impl Rows {
     }
 }
 
+/// The shortest step of time by which these columns keep rows apart.
+fn finest_step(bits: i32) -> Option<DurationMs> {
+    let cuts = TIME_CUTS.into_iter().enumerate();
+    cuts.filter(|(at, _)| bits >> (CUTS + at) & 1 == 1).map(|(_, (_, step))| step).last()
+}
+
+/// The value of a column in a row that stands for several; `None` where they do not share it.
+fn shared_value(one: &Counted, columns: &[Column], index: usize) -> Option<Arc<str>> {
+    if let Some((length, _)) = index.checked_sub(CUTS).and_then(|cut| TIME_CUTS.get(cut)) {
+        let mut text = [0; time_text::FORMATTED_MAX];
+        let text = time_text::format_into(one.start?, &mut text);
+        // Outside the years 0 to 9999 a time is a bare number, of which the beginning tells nothing.
+        return (text.len() == time_text::FORMATTED_MAX).then(|| text[..*length].into());
+    }
+    let place = columns.iter().position(|column| *column as usize == index)?;
+    one.values[place].clone()
+}
+
 fn columns_of(bits: i32) -> impl Iterator<Item = Column> {
     Column::ALL.into_iter().take(SEEN).filter(move |column| bits >> *column as i32 & 1 == 1)
 }
@@ -270,9 +298,11 @@ unsafe impl VTabCursor for LogCursor<'_> {
             if index == ROWS {
                 return context.set_result(&(one.rows as i64));
             }
-            let place = columns.iter().position(|column| *column as usize == index);
-            let value = place.and_then(|place| one.values[place].as_deref());
-            return value.map_or_else(|| Err(self.session.refuse_counting()), |value| context.set_result(&value));
+            let value = shared_value(one, columns, index);
+            return value.map_or_else(|| Err(self.session.refuse_counting()), |value| context.set_result(&&*value));
+        }
+        if index >= CUTS {
+            return Err(self.session.refuse_counting());
         }
         let column = if index == ROWS { None } else { Column::ALL.get(index % HIDDEN).copied() };
         let (Some((block, row)), Some(column)) = (self.rows.at(self.row), column) else {

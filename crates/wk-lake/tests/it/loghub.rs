@@ -1,6 +1,5 @@
 //! Bytes a line and lines a second of real logs: the 2,000-line samples of loghub, found through `WATCHKEEPER_DATA`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use wk_lake::{Condition, LakeOptions, LogField, LogQuery, SearchLimits};
@@ -33,7 +32,7 @@ fn records(path: &Path) -> Vec<LogRecord> {
         app: name.as_str().into(),
         severity: Severity::ALL[usize::from(line.to_ascii_lowercase().contains("error"))],
         message: line.into(),
-        attributes: BTreeMap::new(),
+        attributes: wk_types::Attributes::new(),
     };
     text.lines().enumerate().map(record).collect()
 }

@@ -1,6 +1,5 @@
 //! Search times over a million made lines. Run alone: `cargo test --release -p wk-lake --test it million -- --ignored`.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use wk_lake::{Condition, Lake, LakeOptions, LogField, LogQuery, SearchLimits, SqlLimits, SqlSources, TextTest};
@@ -65,7 +64,7 @@ fn made(number: u64) -> LogRecord {
         app: app.into(),
         severity,
         message: message.into(),
-        attributes: BTreeMap::new(),
+        attributes: wk_types::Attributes::new(),
     }
 }
 

@@ -117,7 +117,7 @@ mod tests {
             app: "b".into(),
             severity: wk_types::Severity::Info,
             message: "x".repeat(1_000).into(),
-            attributes: std::collections::BTreeMap::new(),
+            attributes: wk_types::Attributes::new(),
         };
         let body = Body::Logs([log].into());
         vec![Arc::new(IntakeRecord { seq: Seq(seq), received: UtcMs(0), source: "t".into(), body })]

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicI64;
 use std::sync::mpsc;
 
@@ -31,7 +30,7 @@ pub(super) fn record_at(text: &str, received: i64) -> NewRecord {
         app: "test".into(),
         severity: Severity::Info,
         message: text.into(),
-        attributes: BTreeMap::new(),
+        attributes: wk_types::Attributes::new(),
     };
     NewRecord { received: UtcMs(received), source: "test".into(), body: Body::Logs([log].into()) }
 }

@@ -1,10 +1,10 @@
 //! Bytes to records.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bytes::Reader;
 use super::{FORMAT, LABELS_MAX, SHARED_LABELS_MAX, WireError, kind};
+use crate::attributes::Attributes;
 use crate::command::Command;
 use crate::digest::{Place, Remembered};
 use crate::id::{AssetId, Seq, SourceName};
@@ -213,11 +213,11 @@ impl<'a> Batch<'a> {
         let mut pairs = names.into_iter().zip(values);
         let mut logs = Vec::with_capacity(count);
         for at in 0..count {
-            let mut attributes = BTreeMap::new();
-            for _ in 0..attribute_counts[at] {
+            let attributes = (0..attribute_counts[at]).map(|_| {
                 let (name, value) = pairs.next().ok_or(COUNTS)?;
-                attributes.insert(self.shared(name as usize)?, self.shared(value as usize)?);
-            }
+                Ok((self.shared(name as usize)?, self.shared(value as usize)?))
+            });
+            let attributes = attributes.collect::<Result<Attributes, WireError>>()?;
             logs.push(LogRecord {
                 time: times[at],
                 asset: AssetId::new(self.shared(assets[at] as usize)?),

@@ -56,7 +56,7 @@ fn any_logs() -> impl Strategy<Value = Body> {
             app,
             severity: Severity::ALL[severity],
             message,
-            attributes,
+            attributes: attributes.into_iter().collect(),
         });
         Body::Logs(logs.collect())
     })

@@ -17,6 +17,18 @@ fn counts_of_one_table_are_rewritten() {
 }
 
 #[test]
+fn times_are_cut_by_the_table() {
+    assert_eq!(
+        rewritten("SELECT substr(time, 1, 16) AS m, count(*) FROM logs WHERE substr(time,1,4) = '2026' GROUP BY m")
+            .unwrap(),
+        "SELECT \"time?16\" AS m , ifnull(sum(\"rows?\"),0) FROM logs WHERE substr ( \"time?\" COLLATE INSTANT , 1 , 4 ) \
+         = '2026' GROUP BY m "
+    );
+    let other = "SELECT substr ( time , 2 , 16 ) , ifnull(sum(\"rows?\"),0) FROM logs GROUP BY 1 ";
+    assert_eq!(rewritten("SELECT substr(time, 2, 16), count(*) FROM logs GROUP BY 1").unwrap(), other);
+}
+
+#[test]
 fn what_is_more_than_a_count_is_left_as_it_is() {
     for query in [
         "SELECT app FROM logs",

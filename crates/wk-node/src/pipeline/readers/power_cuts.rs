@@ -11,7 +11,8 @@ use wk_store::intake::{IntakeError, IntakeOptions};
 use wk_store::io::crash::{CrashIo, Dice, Faults};
 use wk_store::metrics::MetricOptions;
 use wk_types::{
-    Labels, LogRecord, MatchOp, Matcher, NewRecord, Sample, Series, SeriesSamples, SeriesSource as _, Severity,
+    Attributes, Labels, LogRecord, MatchOp, Matcher, NewRecord, Sample, Series, SeriesSamples, SeriesSource as _,
+    Severity,
 };
 
 use super::*;
@@ -183,7 +184,7 @@ impl Truth {
             app: format!("app-{}", dice.below(3)).into(),
             severity: Severity::ALL[dice.below(4) as usize],
             message: format!("line {} {}", self.logs.len(), noise.join(" ")).into(),
-            attributes: BTreeMap::from([("pid".into(), dice.below(9_999).to_string().into())]),
+            attributes: Attributes::from([("pid".into(), dice.below(9_999).to_string().into())]),
         };
         self.logs.insert(Arc::clone(&record.message), record.clone());
         record

@@ -1,5 +1,6 @@
 //! Power cuts at random moments, failing syncs, full disks: nothing acknowledged may be lost.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
