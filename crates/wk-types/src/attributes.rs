@@ -177,7 +177,7 @@ mod tests {
             prop_assert!(map.iter().all(|(name, value)| &*attributes[name] == *value));
             prop_assert!(!attributes.contains_key("e"));
             let text = serde_json::to_string(&map).unwrap();
-            prop_assert_eq!(serde_json::to_string(&attributes).unwrap(), text.clone());
+            prop_assert_eq!(serde_json::to_string(&attributes).unwrap(), text.as_str());
             prop_assert_eq!(serde_json::from_str::<Attributes>(&text).unwrap(), attributes);
         }
     }
