@@ -156,7 +156,7 @@ impl LogCursor<'_> {
     fn start(&mut self, asked: &Asked) -> Result<(), LakeError> {
         let snapshot = Arc::clone(&self.session.snapshot);
         let (predicate, columns) = (predicate(asked)?, columns(asked.used));
-        let seen = asked.used & ((1 << HIDDEN) - 1 | CUT_BITS);
+        let seen = asked.used & (((1 << HIDDEN) - 1) | CUT_BITS);
         if seen >> ROWS & 1 == 1 && seen & !(COUNTED | 1 << ROWS | CUT_BITS) == 0 {
             let columns: Vec<Column> = columns_of(seen).collect();
             let step = finest_step(seen);
@@ -249,8 +249,8 @@ impl Rows {
 
 /// The shortest step of time by which these columns keep rows apart.
 fn finest_step(bits: i32) -> Option<DurationMs> {
-    let cuts = TIME_CUTS.into_iter().enumerate();
-    cuts.filter(|(at, _)| bits >> (CUTS + at) & 1 == 1).map(|(_, (_, step))| step).last()
+    let mut cuts = TIME_CUTS.into_iter().enumerate().rev();
+    cuts.find(|(at, _)| bits >> (CUTS + at) & 1 == 1).map(|(_, (_, step))| step)
 }
 
 /// The value of a column in a row that stands for several; `None` where they do not share it.
