@@ -11,6 +11,7 @@ use crate::io::crash::{CrashIo, Dice, Faults};
 
 mod crash;
 mod damage;
+mod faults;
 mod speed;
 
 pub(super) const DIR: &str = "/data/intake";
