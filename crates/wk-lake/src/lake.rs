@@ -296,6 +296,15 @@ impl Lake {
         }
     }
 
+    /// The earliest and the latest time of all rows; `None` where there are none.
+    #[must_use]
+    pub fn time_range(&self) -> Option<(UtcMs, UtcMs)> {
+        let snapshot = self.snapshot();
+        let files = snapshot.files.iter().map(|file| (file.name.from, file.name.to));
+        let buffered = snapshot.buffered.iter().map(|chunk| (chunk.summary.from, chunk.summary.to));
+        files.chain(buffered).reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+    }
+
     /// The place behind the newest row, cheap to ask.
     #[must_use]
     pub fn newest(&self) -> TailCursor {
