@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod bench;
+mod fuzz;
 
 use std::process::Command;
 
@@ -41,6 +42,8 @@ enum Suite {
     Idle,
     /// The first watch under the shipped rules alone
     FirstWatchDefaults,
+    /// Foreign bytes to every reader of them, by libFuzzer
+    Fuzz(fuzz::Options),
     /// Benchmarks against the peers
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
         Suite::Differential { queries } => test("random_queries_answer", "WATCHKEEPER_DIFFERENTIAL", queries),
         Suite::Idle => test("an_idle_node_is_small", "WATCHKEEPER_IDLE", 1),
         Suite::FirstWatchDefaults => run(Command::new("examples/first-watch.sh").arg("--defaults")),
+        Suite::Fuzz(options) => fuzz::run(&options),
         Suite::Bench(bench) => bench::run(&bench),
     }
 }

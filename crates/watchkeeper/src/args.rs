@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use wk_types::UtcMs;
 
 /// Stands the IT watch on ships whose link to shore comes and goes.
 #[derive(Parser)]
@@ -87,6 +88,12 @@ pub enum Verb {
         #[arg(long = "for", value_name = "SPAN", value_parser = read_span)]
         for_span: Option<u64>,
     },
+    /// Write stored metrics or logs into Parquet files, one for each day (UTC)
+    #[command(subcommand)]
+    Export(ExportVerb),
+    /// Take metrics from Parquet files in
+    #[command(subcommand)]
+    Import(ImportVerb),
     /// Go through a recording again and print the incidents; fails where they differ from the recorded ones
     Replay {
         /// The recording
@@ -141,9 +148,9 @@ pub struct PromqlArgs {
     pub step: String,
 }
 
-/// Which log lines, and how to show them.
+/// Which log lines.
 #[derive(Args)]
-pub struct LogsArgs {
+pub struct LogsFilter {
     /// Text that the messages hold, in any case
     pub text: Option<String>,
     /// Regular expression that the messages match
@@ -161,6 +168,14 @@ pub struct LogsArgs {
     /// Further condition: field=value, field!=value, field~=pattern or field!~=pattern
     #[arg(long = "where", value_name = "CONDITION")]
     pub conditions: Vec<String>,
+}
+
+/// Which log lines, and how to show them.
+#[derive(Args)]
+pub struct LogsArgs {
+    /// Which ones
+    #[command(flatten)]
+    pub filter: LogsFilter,
     /// How far back from now, such as 30m
     #[arg(long, value_name = "SPAN", conflicts_with = "start")]
     pub since: Option<String>,
@@ -188,6 +203,54 @@ pub struct LogsArgs {
     /// Go on with the lines that come in
     #[arg(long, short, conflicts_with_all = ["histogram", "top", "oldest", "cursor"])]
     pub follow: bool,
+}
+
+/// What to export.
+#[derive(Subcommand)]
+pub enum ExportVerb {
+    /// Samples, with a column for each label
+    Metrics {
+        /// From when to when, and where to
+        #[command(flatten)]
+        target: ExportTarget,
+        /// Series, as PromQL selects them; may be given several times [default: all]
+        #[arg(long = "match", value_name = "SELECTOR")]
+        selectors: Vec<String>,
+    },
+    /// Log lines
+    Logs {
+        /// From when to when, and where to
+        #[command(flatten)]
+        target: ExportTarget,
+        /// Which ones
+        #[command(flatten)]
+        filter: Box<LogsFilter>,
+    },
+}
+
+/// From when to when to export, and where to.
+#[derive(Args)]
+pub struct ExportTarget {
+    /// The first instant, in seconds since 1970 or RFC 3339 [default: the oldest that is kept]
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    pub from: Option<UtcMs>,
+    /// The last instant [default: the newest]
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    pub to: Option<UtcMs>,
+    /// Folder to write into; made where it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// What to import.
+#[derive(Subcommand)]
+pub enum ImportVerb {
+    /// Samples, from files as export metrics writes them
+    Metrics {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// Which incidents, and what to do with one.
@@ -315,6 +378,14 @@ pub enum ConfigVerb {
         #[arg(long)]
         effective: bool,
     },
+}
+
+/// Reads a time: seconds since 1970, or RFC 3339.
+fn read_time(text: &str) -> Result<UtcMs, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() => Ok(UtcMs::from_secs_f64(seconds)),
+        _ => text.parse().map_err(|_| format!("{text:?} is no time; give seconds since 1970 or RFC 3339")),
+    }
 }
 
 /// Reads a span of time into whole seconds.

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -23,7 +26,9 @@ pub enum Client {
 
 /// How long to wait for a folder that another process uses.
 const IN_USE_MAX: Duration = Duration::from_secs(3);
-/// Longest time a recording may go on.
+/// The status of an answer that is nothing.
+const NO_CONTENT: u16 = 204;
+/// Longest time a recording, an export or an import may go on.
 const DOWNLOAD_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 impl Client {
@@ -109,39 +114,62 @@ impl Client {
         Err(refusal(&bytes))
     }
 
-    /// Writes what the node answers into a file and returns its size in bytes.
+    /// Writes what the node answers into a file and returns its size in bytes; `None`, and no file, where the node says
+    /// that there is nothing.
     ///
     /// # Errors
     /// As [`Self::call`], and a file that cannot be written.
-    pub async fn download(&self, path: &str, out: &Path) -> Result<u64> {
-        match self {
+    pub async fn download(&self, path: &str, out: &Path) -> Result<Option<u64>> {
+        let (status, mut stream) = self.pieces(path).await?;
+        if status == NO_CONTENT {
+            return Ok(None);
+        }
+        if status != 200 {
+            let mut said = Vec::new();
+            while let Some(piece) = stream.try_next().await? {
+                said.extend_from_slice(&piece);
+            }
+            return Err(refusal(&said));
+        }
+        let mut file = create(out).await?;
+        let mut size = 0;
+        while let Some(piece) = stream.try_next().await.context("the answer broke off")? {
+            file.write_all(&piece).await.with_context(|| format!("could not write {}", out.display()))?;
+            size += piece.len() as u64;
+        }
+        file.sync_all().await.with_context(|| format!("could not write {}", out.display()))?;
+        Ok(Some(size))
+    }
+
+    async fn pieces(&self, path: &str) -> Result<(u16, BoxStream<'_, Result<Bytes>>)> {
+        Ok(match self {
             Self::Running(client) => {
                 let request = client.get(format!("http://localhost{path}")).timeout(DOWNLOAD_MAX);
-                let mut response = request.send().await.context("could not reach the node over its socket")?;
-                let status = response.status().as_u16();
-                if status != 200 {
-                    return Err(refusal(&response.bytes().await?));
-                }
-                let mut file = create(out).await?;
-                let mut size = 0;
-                while let Some(chunk) = response.chunk().await? {
-                    file.write_all(&chunk).await?;
-                    size += chunk.len() as u64;
-                }
-                file.sync_all().await?;
-                Ok(size)
+                let response = request.send().await.context("could not reach the node over its socket")?;
+                (response.status().as_u16(), response.bytes_stream().map_err(Into::into).boxed())
             }
             Self::Offline(node) => {
-                let (status, bytes) = node.call(Method::GET, path, None).await?;
-                if status != 200 {
-                    return Err(refusal(&bytes));
-                }
-                let mut file = create(out).await?;
-                file.write_all(&bytes).await?;
-                file.sync_all().await?;
-                Ok(bytes.len() as u64)
+                let (status, stream) = node.stream(path).await?;
+                (status, stream.map_err(Into::into).boxed())
             }
+        })
+    }
+
+    /// Sends a file to the running node.
+    ///
+    /// # Errors
+    /// As [`Self::call`], a node that is down, and a file that cannot be read.
+    pub async fn upload(&self, path: &str, file: &Path) -> Result<Value> {
+        let Self::Running(client) = self else { bail!("only a running node takes anything in") };
+        let content =
+            tokio::fs::File::open(file).await.with_context(|| format!("could not read {}", file.display()))?;
+        let request = client.post(format!("http://localhost{path}")).timeout(DOWNLOAD_MAX).body(content);
+        let response = request.send().await.context("could not reach the node over its socket")?;
+        let (status, bytes) = (response.status(), response.bytes().await?);
+        if !status.is_success() {
+            return Err(refusal(&bytes));
         }
+        serde_json::from_slice(&bytes).context("the node answered no JSON")
     }
 
     /// Reads server-sent events of the running node until it ends them, and passes the data of each to `take`.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use form_urlencoded::Serializer;
 use serde_json::Value;
 
-use crate::args::LogsArgs;
+use crate::args::{LogsArgs, LogsFilter};
 use crate::client::Client;
 use crate::print;
 
@@ -47,10 +47,8 @@ async fn follow(args: &LogsArgs, data: &Path, as_json: bool) -> Result<ExitCode>
 /// The address that asks what the arguments say.
 fn path(kind: &str, args: &LogsArgs) -> Result<String> {
     let mut query = Serializer::new(String::new());
+    ask(&mut query, &args.filter)?;
     let single = [
-        ("text", &args.text),
-        ("regex", &args.regex),
-        ("severity_min", &args.severity),
         ("since", &args.since),
         ("start", &args.start),
         ("end", &args.end),
@@ -58,15 +56,7 @@ fn path(kind: &str, args: &LogsArgs) -> Result<String> {
         ("step", &args.histogram),
     ];
     query.extend_pairs(single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
-    for (name, values) in [("asset", &args.asset), ("app", &args.app), ("field", &args.top)] {
-        query.extend_pairs(values.iter().map(|value| (name, value)));
-    }
-    for condition in &args.conditions {
-        let (name, value) = condition
-            .split_once('=')
-            .with_context(|| format!("{condition:?} is no condition; write app=dhcpd, app!=dhcpd or app~=^dhcp"))?;
-        query.append_pair(name, value);
-    }
+    query.extend_pairs(args.top.iter().map(|value| ("field", value)));
     if let Some(limit) = args.limit {
         query.append_pair("limit", &limit.to_string());
     }
@@ -74,4 +64,23 @@ fn path(kind: &str, args: &LogsArgs) -> Result<String> {
         query.append_pair("order", "oldest");
     }
     Ok(format!("/api/v1/logs/{kind}?{}", query.finish()))
+}
+
+/// Adds which lines are wanted to an address.
+///
+/// # Errors
+/// A condition that cannot be read.
+pub fn ask(query: &mut Serializer<'_, String>, filter: &LogsFilter) -> Result<()> {
+    let single = [("text", &filter.text), ("regex", &filter.regex), ("severity_min", &filter.severity)];
+    query.extend_pairs(single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+    for (name, values) in [("asset", &filter.asset), ("app", &filter.app)] {
+        query.extend_pairs(values.iter().map(|value| (name, value)));
+    }
+    for condition in &filter.conditions {
+        let (name, value) = condition
+            .split_once('=')
+            .with_context(|| format!("{condition:?} is no condition; write app=dhcpd, app!=dhcpd or app~=^dhcp"))?;
+        query.append_pair(name, value);
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod export;
 mod logs;
 mod offline;
 mod print;

@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::args::{
-    Cli, Common, ConfigVerb, IncidentArgs, IncidentVerb, JournalVerb, MailVerb, PromqlArgs, QueryVerb, RulesVerb,
-    TokenVerb, Verb,
+    Cli, Common, ConfigVerb, ImportVerb, IncidentArgs, IncidentVerb, JournalVerb, MailVerb, PromqlArgs, QueryVerb,
+    RulesVerb, TokenVerb, Verb,
 };
 use crate::client::{Client, default_data};
-use crate::{logs, offline, print, ship};
+use crate::{export, logs, offline, print, ship};
 
 /// Carries out the command line.
 ///
@@ -34,6 +34,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Verb::Journal(JournalVerb::Verify { head }) => offline::verify_journal(&data, head.as_deref(), common.json),
         Verb::Record { out, for_span } => runtime()?.block_on(record(&data, &out, for_span.unwrap_or(0), common.json)),
+        Verb::Export(verb) => runtime()?.block_on(export::run(&verb, &data, common.json)),
+        Verb::Import(ImportVerb::Metrics { files }) => runtime()?.block_on(export::import(&files, &data, common.json)),
         Verb::Query(QueryVerb::Logs(args)) => runtime()?.block_on(logs::run(&args, &data, common.json)),
         Verb::Doctor { config } => runtime()?.block_on(doctor(data, config, common.json)),
         other => runtime()?.block_on(ask_node(other, &common, data)),
@@ -120,6 +122,8 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         | Verb::Rules(_)
         | Verb::Config(_)
         | Verb::Record { .. }
+        | Verb::Export(_)
+        | Verb::Import(_)
         | Verb::Doctor { .. }
         | Verb::Journal(JournalVerb::Verify { .. }) => unreachable!("handled before"),
     };
@@ -134,7 +138,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
 /// Writes a recording: what there is, and what comes within `seconds`.
 async fn record(data: &Path, out: &Path, seconds: u64, as_json: bool) -> Result<ExitCode> {
     let client = Client::open(data).await?;
-    let bytes = client.download(&format!("/api/v1/recording?seconds={seconds}"), out).await?;
+    let bytes = client.download(&format!("/api/v1/recording?seconds={seconds}"), out).await?.unwrap_or_default();
     if as_json {
         print::json(&json!({"file": out, "bytes": bytes}));
     }

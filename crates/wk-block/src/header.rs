@@ -122,7 +122,18 @@ impl Header {
     /// Whatever the source reports, bytes that are no block, a newer format, and damage.
     pub fn read<S: PartSource + ?Sized>(source: &S) -> Result<Self, BlockError> {
         let failed = |source| BlockError::Read { part: NAME, source };
-        check_front(&source.read(0, FRONT_BYTES).map_err(failed)?)?;
+        match check_front(&source.read(0, FRONT_BYTES).map_err(failed)?) {
+            Ok(()) => Self::read_end(source),
+            // A block that ends as only this format does is one whose number is damaged.
+            Err(BlockError::Newer { .. }) if Self::read_end(source).is_ok() => {
+                Err(BlockError::corrupt(NAME, "the format number is damaged"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_end<S: PartSource + ?Sized>(source: &S) -> Result<Self, BlockError> {
+        let failed = |source| BlockError::Read { part: NAME, source };
         let size = source.size().map_err(failed)?;
         let at = size.checked_sub(HEADER_BYTES as u64).filter(|at| *at >= FRONT_BYTES as u64);
         let at = at.ok_or(BlockError::corrupt(NAME, "the block ends too early"))?;

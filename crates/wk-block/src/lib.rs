@@ -12,6 +12,9 @@
 //! header      64 bytes: counts, time range, sizes and checksums of dictionary and layout, own checksum
 //! ```
 //!
+//! The header of a later format must not pass for one of this format: its checksum is to cover the format number, so that
+//! a newer block can be told from a damaged one.
+//!
 //! A writer needs no more than the open chunks in memory, and appends only. Series stand in label order; neighbours form
 //! a group, and a series longer than [`bounds::SEGMENT_SAMPLES`] is cut into segments, each in a chunk of its own, so
 //! that a short range of a long block is read alone.

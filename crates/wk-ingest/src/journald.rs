@@ -1,7 +1,7 @@
 //! systemd's journal, read from `journalctl --follow`: entries in order, at least once, by a cursor saved behind the
 //! acknowledgement.
 
-mod entry;
+pub(crate) mod entry;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -8,6 +8,8 @@ pub mod contract;
 mod delivery;
 pub mod files;
 pub mod host;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod journald;
 pub mod json_logs;
 pub mod logs;
@@ -21,12 +23,13 @@ pub mod series;
 pub mod series_cache;
 pub mod stats;
 pub mod syslog;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 pub mod times;
 
 pub use asset_table::AssetTable;
 pub use contract::{Ack, Attribution, Clock, Identity, Intake, Refused, Sender, SourceContext};
+pub use delivery::{Delivered, deliver};
 pub use metadata::{Metadata, MetadataTable};
 pub use network::Network;
 pub use stats::{ReasonCount, SourceSnapshot, SourceStats};

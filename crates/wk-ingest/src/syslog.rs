@@ -2,7 +2,7 @@
 
 pub mod frames;
 pub mod message;
-mod record;
+pub(crate) mod record;
 pub mod tcp;
 pub mod udp;
 

@@ -1,4 +1,5 @@
 //! What the tests of the sources share: an intake log in memory whose answers a test chooses.
+#![allow(clippy::unwrap_used, reason = "a defect shows as a panic")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

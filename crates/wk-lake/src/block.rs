@@ -256,6 +256,11 @@ impl Block {
         }
     }
 
+    /// A column as the files have it; `None` where it was not read.
+    pub(crate) fn array(&self, column: Column) -> Option<ArrayRef> {
+        self.columns[column as usize].as_ref().map(|values| values.to_array(column))
+    }
+
     /// A column of numbers; `None` where it was not read.
     pub(crate) fn numbers(&self, column: Column) -> Option<&[i64]> {
         match &self.columns[column as usize] {

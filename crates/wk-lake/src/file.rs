@@ -322,6 +322,23 @@ impl GroupReader<'_> {
         self.checked(index.filter_offset, index.filter_bytes as u64, index.filter_check)
     }
 
+    /// Tells whether every part of the group is as it was written.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn is_sound(&self) -> Result<bool, LakeError> {
+        let mut parts = self
+            .stored_columns()
+            .iter()
+            .map(|column| self.stored_chunk(column))
+            .chain(std::iter::once_with(|| self.filter()));
+        match parts.find_map(Result::err) {
+            None => Ok(true),
+            Some(LakeError::Damaged { .. }) => Ok(false),
+            Some(error) => Err(error),
+        }
+    }
+
     fn chunks(&self, columns: Columns) -> Result<Chunks, LakeError> {
         let read = |column: Column| {
             let (start, _) = self.footer.metadata(self.group).column(column as usize).byte_range();

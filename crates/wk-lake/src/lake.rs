@@ -3,7 +3,7 @@
 mod open;
 mod upkeep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use wk_types::{DurationMs, LogRecord, Seq, UtcMs, VesselId};
 
 use crate::buffer::Buffer;
 use crate::error::LakeError;
-use crate::file::{Footer, LogFile};
+use crate::file::{Footer, GroupSummary, LogFile};
 use crate::name::FileName;
 use crate::query::TailCursor;
 use crate::retention::RetentionClock;
@@ -82,18 +82,19 @@ impl fmt::Debug for LakeOptions {
     }
 }
 
-/// A log file that cannot be used; it stays in the folder, a damaged one under a name that ends in `.damaged`.
+/// A log file that cannot be used, or a row group of one; it stays in the folder, a damaged file under a name that ends
+/// in `.damaged`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileProblem {
     /// The file's name as it was.
     pub name: String,
     /// What is wrong with it.
     pub what: String,
-    /// The first and the last intake record it stands for.
+    /// The first and the last intake record that the rows are of.
     pub records: (Seq, Seq),
-    /// How many rows it held.
+    /// How many rows cannot be read.
     pub rows: u64,
-    /// The earliest and the latest time of its rows.
+    /// The earliest and the latest time of these rows.
     pub times: (UtcMs, UtcMs),
     /// Whether it is damaged, or else of a newer format or not readable.
     pub is_damaged: bool,
@@ -217,6 +218,8 @@ struct State {
     is_age_paused: bool,
     /// Damaged files that lie aside, with their bytes, the oldest first.
     damaged: BTreeMap<String, u64>,
+    /// Row groups found damaged of files that are in use for their others.
+    damaged_groups: HashSet<(FileName, usize)>,
 }
 
 #[derive(Debug)]
@@ -293,6 +296,15 @@ impl Lake {
         }
     }
 
+    /// The earliest and the latest time of all rows; `None` where there are none.
+    #[must_use]
+    pub fn time_range(&self) -> Option<(UtcMs, UtcMs)> {
+        let snapshot = self.snapshot();
+        let files = snapshot.files.iter().map(|file| (file.name.from, file.name.to));
+        let buffered = snapshot.buffered.iter().map(|chunk| (chunk.summary.from, chunk.summary.to));
+        files.chain(buffered).reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+    }
+
     /// The place behind the newest row, cheap to ask.
     #[must_use]
     pub fn newest(&self) -> TailCursor {
@@ -354,6 +366,27 @@ impl Inner {
         }
     }
 
+    /// Reports a damaged row group, once; the other row groups of its file stay in use.
+    pub(crate) fn note_damaged_group(&self, file: &LogFile, group: (usize, &GroupSummary), error: &LakeError) {
+        let (number, summary) = group;
+        let mut state = self.write_state();
+        let State { files, damaged_groups, .. } = &mut *state;
+        damaged_groups.retain(|(name, _)| files.iter().any(|file| file.name == *name));
+        if !damaged_groups.insert((file.name, number)) {
+            return;
+        }
+        let rows = summary.rows as u64;
+        tracing::error!(file = %file.name, group = number, rows, from = %summary.from, to = %summary.to, %error, "row group of a log file cannot be read");
+        state.note(FileProblem {
+            name: file.name.to_string(),
+            what: format!("row group {number}: {error}"),
+            records: summary.seqs,
+            rows,
+            times: (summary.from, summary.to),
+            is_damaged: true,
+        });
+    }
+
     /// Renames a damaged file and logs what is lost.
     fn dispose(&self, file: &LogFile, error: &LakeError) -> FileProblem {
         let FileName { first, last, from, to, rows, .. } = file.name;
@@ -361,14 +394,18 @@ impl Inner {
         let name = file.name.to_string();
         tracing::error!(file = name, rows, %first, %last, %from, %to, %error, "log file cannot be used");
         if is_damaged {
-            let aside = self.dir.join(format!("{name}{DAMAGED_SUFFIX}"));
-            let renamed = self.io.rename(&file.path, &aside).and_then(|()| self.io.sync_dir(&self.dir));
-            if let Err(error) = renamed {
-                tracing::warn!(file = name, %error, "could not set the damaged log file aside");
-            }
+            self.move_aside(file);
         }
         lock(&self.footers).remove(&file.name);
         FileProblem::new(&file.name, error, is_damaged)
+    }
+
+    fn move_aside(&self, file: &LogFile) {
+        let aside = self.dir.join(format!("{}{DAMAGED_SUFFIX}", file.name));
+        let renamed = self.io.rename(&file.path, &aside).and_then(|()| self.io.sync_dir(&self.dir));
+        if let Err(error) = renamed {
+            tracing::warn!(file = %file.name, %error, "could not set the damaged log file aside");
+        }
     }
 
     fn is_buffer_full(&self) -> bool {

@@ -10,9 +10,11 @@ mod buffer;
 mod chunk;
 mod counts;
 mod error;
+mod export;
 mod file;
 mod lake;
 mod merge;
+mod metrics;
 mod name;
 mod pattern;
 mod predicate;
@@ -30,7 +32,9 @@ mod trigrams;
 mod write;
 
 pub use error::LakeError;
+pub use export::LogExport;
 pub use lake::{Appended, FileProblem, Lake, LakeOptions, LakeStats, Maintained, OpenReport};
+pub use metrics::{LABELS_MAX, MetricFileError, MetricFileReader, MetricFileWriter, MetricRows};
 pub use query::{
     Bin, Cancel, Condition, Cursor, Histogram, LogField, LogQuery, Page, ParseError, Scanned, SearchLimits, Tail,
     TailCursor, TextTest, TopValues, ValueCount,

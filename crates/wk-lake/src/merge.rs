@@ -8,7 +8,7 @@ use wk_store::io::Io;
 
 use crate::block::{Block, Columns};
 use crate::error::LakeError;
-use crate::file::{Footer, GroupReader, LogFile};
+use crate::file::{Footer, GroupReader, GroupSummary, LogFile};
 use crate::sorted::Sorted;
 use crate::write::{Encoder, GROUP_ROWS_MAX};
 
@@ -53,6 +53,15 @@ impl Mergeable {
     fn is_followed_by(&self, next: &Self) -> bool {
         self.last.checked_add(1) == Some(next.first) && self.day == next.day
     }
+}
+
+/// Which of the files to merge are damaged.
+#[derive(Debug, Default)]
+pub(crate) struct Blame {
+    /// The file for which a merge failed.
+    pub(crate) wholly: Option<Arc<LogFile>>,
+    /// Row groups that were left out.
+    pub(crate) partly: Vec<(Arc<LogFile>, usize, GroupSummary)>,
 }
 
 /// Which neighbours to merge, and how.
@@ -128,7 +137,8 @@ impl Merge {
         }
     }
 
-    /// Writes the merged file; `fault` is the file that is to blame for an error, where one is.
+    /// Writes the merged file. Of files that are joined, damaged row groups are left out, and the files told in
+    /// `blame.partly`; `blame.wholly` is the file that is to blame for an error, where one is.
     ///
     /// # Errors
     /// A file that cannot be read or written.
@@ -137,15 +147,19 @@ impl Merge {
         io: &dyn Io,
         files: &[Arc<LogFile>],
         encoder: &mut Encoder,
-        fault: &mut Option<Arc<LogFile>>,
+        blame: &mut Blame,
     ) -> Result<(), LakeError> {
         let mut blocks = Vec::new();
         for file in files {
-            *fault = Some(Arc::clone(file));
+            blame.wholly = Some(Arc::clone(file));
             let footer = Footer::load(io, file)?;
             let reader = file.open(io)?;
             for group in 0..footer.groups().len() {
                 let group = GroupReader { file, footer: &footer, reader: &*reader, group };
+                if matches!(self, Self::Join(_)) && footer.groups().len() > 1 && !group.is_sound()? {
+                    blame.partly.push((Arc::clone(file), group.group, *group.summary()));
+                    continue;
+                }
                 match self {
                     Self::Rewrite(_) => blocks.push(group.block(Columns::ALL, None)?),
                     Self::Join(_) if footer.is_present_format() => encoder.copy_group(&group)?,
@@ -153,7 +167,7 @@ impl Merge {
                 }
             }
         }
-        *fault = None;
+        blame.wholly = None;
         if blocks.is_empty() { Ok(()) } else { encoder.write(&Sorted::new(&blocks as &[Block])) }
     }
 }

@@ -84,6 +84,22 @@ impl Snapshot {
         }
     }
 
+    /// As [`Self::tolerate`], where one row group was read: only that one is left out, unless the file has no other.
+    pub(crate) fn tolerate_group<T>(
+        &self,
+        file: &Arc<LogFile>,
+        (footer, group): (&Footer, usize),
+        result: Result<T, LakeError>,
+    ) -> Result<Option<T>, LakeError> {
+        match result {
+            Err(error @ LakeError::Damaged { .. }) if footer.groups().len() > 1 => {
+                self.lake.note_damaged_group(file, (group, &footer.groups()[group]), &error);
+                Ok(None)
+            }
+            other => self.tolerate(file, other),
+        }
+    }
+
     /// How many rows there are, wanted or not.
     pub(crate) fn rows(&self) -> u64 {
         let buffered: usize = self.buffered.iter().map(|chunk| chunk.block.rows()).sum();
@@ -159,7 +175,7 @@ impl Scan {
         let base = rowid_base(self.file + 1, self.group);
         self.group += 1;
         let read = reader.wanted(&self.predicate, self.columns, &mut self.scanned);
-        let read = self.snapshot.tolerate(&file, read)?;
+        let read = self.snapshot.tolerate_group(&file, (&opened.footer, self.group - 1), read)?;
         Ok(read.map(|(positions, block)| (block, Rowids(base, positions))))
     }
 }

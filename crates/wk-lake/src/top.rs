@@ -189,8 +189,7 @@ impl Snapshot {
             }
             if let Some(opened) = self.open(log_file)? {
                 best.scanned.files += 1;
-                let done = self.offer_file(file, &opened, &mut best);
-                self.tolerate(log_file, done)?;
+                self.offer_file(file, &opened, &mut best)?;
             }
         }
         let mut places: Vec<Place> = best.places.into_iter().map(|Reverse(place)| place).collect();
@@ -212,14 +211,16 @@ impl Snapshot {
                 continue;
             }
             best.narrow();
-            let reader = opened.group(&self.files[file], group);
-            let (positions, keys) = reader.wanted(&best.wanted.predicate, KEYS, &mut best.scanned)?;
+            let log_file = &self.files[file];
+            let read = opened.group(log_file, group).wanted(&best.wanted.predicate, KEYS, &mut best.scanned);
+            let read = self.tolerate_group(log_file, (&opened.footer, group), read)?;
+            let Some((positions, keys)) = read else { continue };
             best.offer_keys((file, group), &positions, &keys);
         }
         Ok(())
     }
 
-    /// Some columns of the rows at these places; those of a file found damaged meanwhile are left out.
+    /// Some columns of the rows at these places; those found damaged meanwhile are left out.
     pub(crate) fn fetch(&self, places: &[Place], columns: Columns) -> Result<Fetched, LakeError> {
         // For each file and row group the positions there, and which row of the answer each one is.
         let mut by_group: BTreeMap<_, Vec<(u32, usize)>> = BTreeMap::new();
@@ -254,7 +255,7 @@ impl Snapshot {
         let log_file = &self.files[file];
         let Some(opened) = self.open(log_file)? else { return Ok(None) };
         let block = opened.group(log_file, group).block(columns, Some(positions));
-        self.tolerate(log_file, block)
+        self.tolerate_group(log_file, (&opened.footer, group), block)
     }
 }
 

@@ -10,7 +10,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, RowGroupMetaData, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ use crate::sorted::Sorted;
 pub(crate) const KEY_FORMAT: &str = "watchkeeper.format";
 /// The key of the [`GroupIndex`] list in a file's metadata.
 pub(crate) const KEY_INDEX: &str = "watchkeeper.index";
-const KEY_VESSEL: &str = "watchkeeper.vessel";
+pub(crate) const KEY_VESSEL: &str = "watchkeeper.vessel";
 
 /// Rows in a row group at most.
 pub(crate) const GROUP_ROWS_MAX: usize = 1 << 16;
@@ -109,7 +109,7 @@ pub(crate) struct Encoder {
 impl Encoder {
     pub(crate) fn new(file: Box<dyn WriteFile>, vessel: Option<&str>) -> Result<Self, LakeError> {
         let sink = Sink { file, pending: Vec::new(), base: 0 };
-        let (mut writer, groups) = ArrowWriter::try_new(sink, schema(), Some(properties(&schema())?))
+        let (mut writer, groups) = ArrowWriter::try_new(sink, schema(), Some(sorted_properties(&schema())?))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(LakeError::Encode)?;
         writer.append_key_value_metadata(KeyValue::new(KEY_FORMAT.to_owned(), crate::FORMAT.to_string()));
@@ -238,20 +238,25 @@ pub(crate) fn footer_of(bytes: &[u8]) -> Option<&[u8]> {
     Some(&bytes[rest.len().checked_sub(length)?..])
 }
 
-fn properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
+/// How log files are written, whose row groups are sorted.
+fn sorted_properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
     let sorting = [Column::App, Column::Asset, Column::Time, Column::Seq].map(|column| SortingColumn {
         column_idx: column as i32,
         descending: false,
         nulls_first: false,
     });
+    let builder = properties(schema)?.set_max_row_group_row_count(Some(GROUP_ROWS_MAX));
+    Ok(builder.set_sorting_columns(Some(sorting.to_vec())).build())
+}
+
+/// How the columns of logs are written.
+pub(crate) fn properties(schema: &SchemaRef) -> Result<WriterPropertiesBuilder, LakeError> {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(LakeError::Encode)?;
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("watchkeeper {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
-        .set_sorting_columns(Some(sorting.to_vec()));
+        .set_offset_index_disabled(true);
     for column in [Column::Time, Column::Seq, Column::Line] {
         builder = builder
             .set_column_dictionary_enabled(path(schema, column), false)
@@ -263,7 +268,7 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
     for column in [Column::Message, Column::Template, Column::Attributes] {
         builder = builder.set_column_statistics_enabled(path(schema, column), EnabledStatistics::None);
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 fn path(schema: &SchemaRef, column: Column) -> ColumnPath {

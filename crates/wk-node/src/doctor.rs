@@ -95,7 +95,7 @@ fn parts(node: &Node, findings: &mut Vec<Finding>) {
     for problem in &files.problems {
         findings.push(Finding::new(
             Grade::Error,
-            format!("the log file {} cannot be used: {}", problem.name, problem.what),
+            format!("{} rows of the log file {} cannot be read: {}", problem.rows, problem.name, problem.what),
             "check the disk: dmesg | tail, smartctl -a",
         ));
     }

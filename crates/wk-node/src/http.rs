@@ -4,12 +4,15 @@ pub mod admin;
 pub mod auth;
 mod console;
 mod events;
+mod export;
 mod extract;
+mod import;
 pub mod incidents;
 mod ingest;
 mod logs;
 mod openapi;
 mod params;
+mod pieces;
 mod problem;
 mod prom;
 mod query;
@@ -82,6 +85,10 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         logs::tail::stream,
         ingest::write,
         ingest::logs,
+        import::metrics,
+        export::span,
+        export::metrics,
+        export::logs,
         status::status,
         status::pipeline,
         status::diagnose,
@@ -136,6 +143,9 @@ pub fn router(node: &Arc<Node>) -> Router {
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/logs/tail", get(logs::tail::stream))
         .route("/api/v1/recording", get(recording::stream))
+        .route("/api/v1/export/metrics", get(export::metrics))
+        .route("/api/v1/export/logs", get(export::logs))
+        .route("/api/v1/import/metrics", post(import::metrics))
         .fallback_service(get(console::serve).layer(CompressionLayer::new()))
         .with_state(Arc::clone(node))
 }
@@ -164,6 +174,7 @@ fn questions() -> Router<Arc<Node>> {
         .merge(logs::routes())
         .route("/api/v1/sql", post(query::sql))
         .route("/api/v1/ask", post(query::ask))
+        .route("/api/v1/export/span", get(export::span))
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/pipeline", get(status::pipeline))
         .route("/api/v1/doctor", get(status::diagnose))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::{Method, Request, Response, header};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use wk_config::Config;
@@ -58,6 +58,27 @@ impl OfflineNode {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<(u16, Vec<u8>), axum::Error> {
+        let response = self.answer(method, path, body).await?;
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX).await?;
+        Ok((status, bytes.to_vec()))
+    }
+
+    /// Answers a reading call piece by piece.
+    ///
+    /// # Errors
+    /// A call that cannot be made; an answer that breaks off says so in the stream.
+    pub async fn stream(&self, path: &str) -> Result<(u16, axum::body::BodyDataStream), axum::Error> {
+        let response = self.answer(Method::GET, path, None).await?;
+        Ok((response.status().as_u16(), response.into_body().into_data_stream()))
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Response<Body>, axum::Error> {
         let content = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = Request::builder()
             .method(method)
@@ -66,10 +87,7 @@ impl OfflineNode {
             .extension(Peer::Local)
             .body(content)
             .map_err(axum::Error::new)?;
-        let response = self.router.clone().oneshot(request).await.map_err(axum::Error::new)?;
-        let status = response.status().as_u16();
-        let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX).await?;
-        Ok((status, bytes.to_vec()))
+        self.router.clone().oneshot(request).await.map_err(axum::Error::new)
     }
 }
 

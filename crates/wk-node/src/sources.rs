@@ -18,6 +18,8 @@ pub use start::{Prepared, bind_syslog, scraper, start};
 
 /// The source of Prometheus remote write over HTTP.
 pub const REMOTE_WRITE: &str = "remote-write";
+/// The source of imported metrics.
+pub const IMPORT: &str = "import";
 /// The source of JSON logs over HTTP.
 pub const JSON_LOGS: &str = "json-logs";
 

@@ -12,6 +12,8 @@ mod binary;
 mod error;
 mod eval;
 mod histogram;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod info;
 mod json;
 mod label;

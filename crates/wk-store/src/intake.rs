@@ -22,6 +22,8 @@ use crate::io::Io;
 mod catalog;
 mod error;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod opening;
 mod queue;
 mod reader;

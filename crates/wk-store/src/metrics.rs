@@ -24,6 +24,7 @@ mod query;
 mod retention;
 mod rollup;
 mod upkeep;
+mod walk;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ use file::{BlockFile, Kind};
 use head::{Frozen, Head, NoRoom, SeriesLimits, Stored};
 use index::Index;
 use retention::ConfirmedClock;
+pub use walk::Walk;
 
 /// Samples before this are not taken, whatever is kept: no calendar reaches so far back.
 const TIME_MIN: UtcMs = UtcMs(i64::MIN / 4);
@@ -375,6 +377,12 @@ impl MetricStore {
     #[must_use]
     pub fn cursor(&self) -> Seq {
         self.0.read().cursor()
+    }
+
+    /// The time before which samples are not taken, since they are older than what is kept.
+    #[must_use]
+    pub fn oldest_kept(&self) -> UtcMs {
+        self.0.read().oldest_kept
     }
 
     /// Says that `now` is right, so that deletion by age may catch up after a jump of the clock.

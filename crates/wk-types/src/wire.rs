@@ -22,6 +22,8 @@
 mod bytes;
 mod decode;
 mod encode;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 
 use crate::error::ErrorKind;
 

@@ -8,6 +8,7 @@
 
 mod access;
 mod crash;
+mod export;
 mod faults;
 mod grafana;
 mod grafana_requests;

@@ -2,6 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../../../fuzz/replay.rs"]
+mod replay;
+
+#[test]
+fn seeds_of_the_fuzz_targets_are_answered() {
+    replay::replay("block_whole", whole);
+    replay::replay("block_part", part);
+    replay::replay("block_round_trip", round_trip);
+}
+
 fn mutate(bytes: &mut Vec<u8>, at: usize, with: u8, cut: bool) {
     if bytes.is_empty() {
         return;

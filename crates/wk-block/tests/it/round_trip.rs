@@ -68,6 +68,9 @@ fn what_is_out_of_order_is_refused() {
 fn a_newer_format_is_refused_by_name() {
     let mut bytes = encode(&[series("a", &[(1, 1.0)])]).unwrap();
     bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    let damaged = Block::open(bytes.clone()).unwrap_err();
+    assert_eq!(damaged.kind(), ErrorKind::Corrupt, "the rest is as only format 1 has it");
+    *bytes.last_mut().unwrap() ^= 1;
     let error = Block::open(bytes).unwrap_err();
     assert!(matches!(error, BlockError::Newer { found: 2 }));
     assert_eq!(error.kind(), ErrorKind::Conflict);

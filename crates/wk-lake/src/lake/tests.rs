@@ -1,3 +1,5 @@
+mod damage;
+mod faults;
 mod power;
 
 use std::fs;

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use wk_store::io::{Io, read_all, write_whole};
 use wk_types::{Seq, UtcMs};
 
-use super::{DAMAGED_BYTES_MAX, DAMAGED_FILES_MAX, Inner, Lake, Maintained, Upkeep, lock};
+use super::{DAMAGED_BYTES_MAX, DAMAGED_FILES_MAX, DAMAGED_SUFFIX, Inner, Lake, Maintained, Upkeep, lock};
 use crate::block::Block;
 use crate::error::LakeError;
 use crate::file::LogFile;
-use crate::merge::{Merge, Mergeable, choose};
+use crate::merge::{Blame, Merge, Mergeable, choose};
 use crate::name::FileName;
 use crate::retention::{Aged, expired};
 use crate::sorted::Sorted;
@@ -105,10 +105,12 @@ impl Inner {
     ) -> Result<Option<Arc<LogFile>>, LakeError> {
         let unfinished = self.dir.join(UNFINISHED_FILE);
         let failed = |name: &str, source| LakeError::WriteFile { name: name.to_owned(), source };
+        // One that could not be written to its end before must not stand in the way.
+        self.remove_unfinished().map_err(|source| failed(UNFINISHED_FILE, source))?;
         let file = self.io.create(&unfinished).map_err(|source| failed(UNFINISHED_FILE, source))?;
         let mut encoder = Encoder::new(file, self.options.vessel.as_ref().map(|vessel| vessel.as_str()))?;
         let written = write(&mut encoder).and_then(|()| encoder.finish());
-        let Some(Written { from, to, rows, bytes, check }) = written? else { return Ok(None) };
+        let Some(Written { from, to, rows, bytes, check }) = self.tidied(written)? else { return Ok(None) };
         let name = FileName { received, first, last, from, to, rows, check };
         let path = self.dir.join(name.to_string());
         let renamed = self.io.rename(&unfinished, &path).and_then(|()| self.io.sync_dir(&self.dir));
@@ -116,6 +118,23 @@ impl Inner {
         // The name on disk has what the name can say; a strange time of receipt is clamped there.
         let name = name.to_string().parse().unwrap_or(name);
         Ok(Some(Arc::new(LogFile { name, path, bytes })))
+    }
+
+    /// Takes away what was written where it is no whole file, since the disk may be full.
+    fn tidied(&self, written: Result<Option<Written>, LakeError>) -> Result<Option<Written>, LakeError> {
+        if !matches!(written, Ok(Some(_)))
+            && let Err(error) = self.remove_unfinished()
+        {
+            tracing::warn!(%error, "could not remove a log file that was not written to its end");
+        }
+        written
+    }
+
+    fn remove_unfinished(&self) -> io::Result<()> {
+        match self.io.remove(&self.dir.join(UNFINISHED_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn merge_small(&self, upkeep: &mut Upkeep, now: UtcMs) -> Result<usize, LakeError> {
@@ -135,11 +154,11 @@ impl Inner {
     fn merge_run(&self, upkeep: &mut Upkeep, run: &[Arc<LogFile>], merge: &Merge) -> Result<usize, LakeError> {
         let (Some(oldest), Some(newest)) = (run.first(), run.last()) else { return Ok(0) };
         let received = run.iter().map(|file| file.name.received).max().unwrap_or(newest.name.received);
-        let mut fault = None;
+        let mut blame = Blame::default();
         let stored = self.store((received, oldest.name.first, newest.name.last), |encoder| {
-            merge.write(&*self.io, run, encoder, &mut fault)
+            merge.write(&*self.io, run, encoder, &mut blame)
         });
-        let file = match (stored, fault) {
+        let file = match (stored, blame.wholly) {
             (Ok(Some(file)), _) => file,
             (Ok(None), _) => return Ok(0),
             (Err(error @ (LakeError::Damaged { .. } | LakeError::Newer { .. })), Some(file)) => {
@@ -153,13 +172,25 @@ impl Inner {
                 return Err(error);
             }
         };
+        for (input, group, summary) in &blame.partly {
+            let error =
+                LakeError::damaged(&input.name.to_string(), "it was left out when the file was joined to others");
+            self.note_damaged_group(input, (*group, summary), &error);
+        }
         let mut state = self.write_state();
         // A query may have found an input damaged meanwhile; the merged file has its rows nevertheless.
         state.files.retain(|file| !run.iter().any(|input| input.name == file.name));
         let position = state.files.partition_point(|other| other.name.first < file.name.first);
         state.files.insert(position, file);
+        let (damaged, sound): (Vec<_>, Vec<_>) =
+            run.iter().partition(|file| blame.partly.iter().any(|(input, ..)| input.name == file.name));
+        // What was damaged of an input stays in a file for a person to look at.
+        for input in damaged {
+            self.move_aside(input);
+            state.damaged.insert(format!("{}{DAMAGED_SUFFIX}", input.name), input.bytes);
+        }
         drop(state);
-        upkeep.leaving.extend(run.iter().cloned());
+        upkeep.leaving.extend(sound.into_iter().cloned());
         Ok(run.len())
     }
 

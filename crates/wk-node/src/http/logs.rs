@@ -77,6 +77,11 @@ pub struct Paging {
     cursor: Option<String>,
 }
 
+/// The lines that the parameters ask for, however many.
+pub fn read_query(params: &Params) -> Result<LogQuery, Problem> {
+    ask::read(params, &[])
+}
+
 /// Lists log lines in the order of time, page by page.
 #[utoipa::path(get, path = "/api/v1/logs/query", tag = "logs", params(Wanted, Paging), responses((status = 200, body = Object), (status = 400, body = Object), (status = 503, body = Object)))]
 pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Result<Json<Value>, Problem> {

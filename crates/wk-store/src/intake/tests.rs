@@ -10,6 +10,7 @@ use crate::io::crash::{CrashIo, Dice, Faults};
 
 mod crash;
 mod damage;
+mod faults;
 mod speed;
 
 pub(super) const DIR: &str = "/data/intake";

@@ -98,6 +98,11 @@ impl Columns {
         self.times.is_empty() && self.late.is_empty()
     }
 
+    /// How many samples there are.
+    pub(super) fn len(&self) -> usize {
+        self.times.len() + self.late.len()
+    }
+
     pub(super) fn first(&self) -> Option<i64> {
         let late = self.late.keys().next().copied();
         self.times.first().copied().into_iter().chain(late).min()

@@ -210,7 +210,7 @@ impl Shared {
     }
 
     /// The state, and the directories of exactly those blocks that it says meet `from..=to`.
-    fn consistent(
+    pub(super) fn consistent(
         &self,
         from: UtcMs,
         to: UtcMs,

@@ -8,6 +8,7 @@ mod model;
 mod queries;
 mod retention;
 mod rollups;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::Path;

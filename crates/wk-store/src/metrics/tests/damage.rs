@@ -72,7 +72,11 @@ fn a_damaged_chunk_costs_no_more_than_its_series() {
 fn a_block_of_a_newer_format_stops_the_start_and_stays() {
     let ship = sailed(MetricOptions::default(), 2);
     let names = ship.disk.names();
-    ship.disk.edit(&names[0], |bytes| bytes[8] = 2);
+    ship.disk.edit(&names[0], |bytes| {
+        bytes[8] = 2;
+        // Its header is another one, too.
+        *bytes.last_mut().unwrap() ^= 1;
+    });
     let error = open(&ship.disk, &ship.options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(error.to_string(), format!("could not open metric block {}", names[0]));
@@ -88,4 +92,65 @@ fn other_files_are_left_alone() {
     crate::io::write_whole(&ship.disk, path, b"kept by somebody").unwrap();
     assert_eq!(ship.reopen(ship.disk.clone()).blocks, 1);
     assert!(ship.disk.names().contains(&"README".to_owned()));
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Flip,
+    Truncate,
+    /// As where a block of the disk is lost.
+    Zero,
+}
+
+impl Harm {
+    fn apply(self, bytes: &mut Vec<u8>, at: usize) {
+        match self {
+            Self::Flip => bytes[at] ^= 1 << (at % 8),
+            Self::Truncate => bytes.truncate(at),
+            Self::Zero => {
+                let end = bytes.len().min(at + 64);
+                bytes[at..end].fill(0);
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_at_any_place_costs_no_more_than_its_block_and_is_counted() {
+    let mut ship = sailed(MetricOptions::default(), 3);
+    // A file of late samples, and rollups beside the blocks.
+    ship.append(START + 20 * MINUTE, vec![("a", vec![(START - 5 * HOUR, 5.0)])]);
+    ship.store.flush().unwrap();
+    let sound = ship.disk.names();
+    let expected = ship.expected(i64::MIN, i64::MAX);
+    for name in &sound {
+        let size = ship.disk.content(name).len();
+        let own: Vec<i64> = own_times(&ship, name);
+        for (at, harm) in (0..size).flat_map(|at| [Harm::Flip, Harm::Truncate, Harm::Zero].map(|harm| (at, harm))) {
+            let label = format!("{harm:?} at {at} of {size}, {name}");
+            let mut damaged = ship.copy();
+            damaged.disk.edit(name, |bytes| harm.apply(bytes, at));
+            damaged.reopen(damaged.disk.clone());
+            let found = answers(&damaged.store, &[], i64::MIN, i64::MAX);
+            let mut missing = 0;
+            for (labels, samples) in &expected {
+                let kept = found.get(labels).map_or(&[][..], Vec::as_slice);
+                assert!(kept.iter().all(|sample| samples.contains(sample)), "{label}: something else is answered");
+                let lost: Vec<_> = samples.iter().filter(|sample| !kept.contains(sample)).collect();
+                assert!(lost.iter().all(|(time, _)| own.contains(time)), "{label}: {lost:?} of {labels}");
+                missing += lost.len();
+            }
+            let stats = damaged.store.stats();
+            assert!(missing == 0 || stats.blocks_damaged + stats.chunks_damaged > 0, "{label}: {missing} are missing");
+            damaged.append(START + 25 * MINUTE, vec![("z", vec![(START + 25 * MINUTE, 1.0)])]);
+            damaged.store.maintain(UtcMs(START + 25 * MINUTE)).unwrap();
+            damaged.store.flush().unwrap();
+        }
+    }
+}
+
+/// The times of the samples that stand in a file.
+fn own_times(ship: &Ship, name: &str) -> Vec<i64> {
+    let block = wk_block::Block::open(ship.disk.content(name)).unwrap();
+    (0..block.series().len()).flat_map(|at| block.samples(at).unwrap()).map(|sample| sample.time.0).collect()
 }

@@ -73,6 +73,13 @@ impl Disk {
         self.inner().files.keys().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
+    /// The bytes of the file called `name`.
+    pub fn content(&self, name: &str) -> Vec<u8> {
+        let inner = self.inner();
+        let (_, content) = inner.files.iter().find(|(path, _)| path.ends_with(name)).unwrap();
+        content.lock().unwrap().bytes.clone()
+    }
+
     /// Changes the bytes of the file called `name`.
     pub fn edit(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let inner = self.inner();
