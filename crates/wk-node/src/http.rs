@@ -12,10 +12,10 @@ mod openapi;
 mod params;
 mod problem;
 mod prom;
-mod query;
+pub mod query;
 mod recording;
 pub mod server;
-mod session;
+pub mod session;
 mod status;
 pub mod tls;
 

@@ -17,6 +17,7 @@ mod cache;
 mod error;
 mod file;
 mod head;
+mod history;
 mod index;
 mod merge;
 mod open;
@@ -37,6 +38,7 @@ use cache::Cache;
 pub use error::MetricError;
 use file::{BlockFile, Kind};
 use head::{Frozen, Head, NoRoom, SeriesLimits, Stored};
+pub use history::History;
 use index::Index;
 use retention::ConfirmedClock;
 
