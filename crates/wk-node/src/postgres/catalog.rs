@@ -201,7 +201,11 @@ fn relations(outline: &str, literals: &[String]) -> Option<SqlAnswer> {
     if !outline.contains("from pg_catalog.pg_class c") || !outline.contains("c.relname as \"name\"") {
         return None;
     }
-    let wanted = literals.iter().any(|kind| kind == "v" || kind == "r");
+    // The kinds that are asked for stand in the list alone; the names of all kinds stand before it.
+    let (before, list) = outline.split_once("c.relkind in (")?;
+    let (list, _) = list.split_once(')')?;
+    let kinds = literals.iter().skip(before.matches("''").count()).take(list.matches("''").count());
+    let wanted = kinds.into_iter().any(|kind| kind == "v" || kind == "r");
     let named = |name: &str| pattern(literals).is_none_or(|pattern| matches(pattern, name));
     let tables = sql_tables().into_iter().filter(|(name, _)| wanted && named(name));
     let mut rows: Vec<Vec<Value>> =

@@ -99,6 +99,9 @@ fn query_code(what: &str) -> &'static str {
         ("no such column", code::UNDEFINED_COLUMN),
         ("no such function", code::UNDEFINED_FUNCTION),
     ];
+    if what.contains("may not be modified") {
+        return code::INSUFFICIENT_PRIVILEGE;
+    }
     codes.iter().find(|(words, _)| what.starts_with(words)).map_or(code::SYNTAX_ERROR, |(_, code)| code)
 }
 
