@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::error::ConfigError;
 use crate::keys::{Config, FORMAT, MailConfig, ScrapeConfig};
 
+/// The longest window for late samples: a block spans no more than a day.
+const LATE_WINDOW_S_MAX: u32 = 86_400;
+
 impl Config {
     /// Reads and checks a file.
     ///
@@ -46,6 +49,12 @@ impl Config {
         }
         if !(1..=100).contains(&self.storage.metrics_disk_percent_max) {
             return invalid("storage.metrics_disk_percent_max", "must be from 1 to 100");
+        }
+        if !(60..=LATE_WINDOW_S_MAX).contains(&self.storage.late_window_s) {
+            return invalid("storage.late_window_s", "must be from 60 to 86400, that is from a minute to a day");
+        }
+        if self.postgres.enabled && self.postgres.listen == self.http.listen {
+            return invalid("postgres.listen", "is the address of http.listen; choose another port, such as 5433");
         }
         if self.host.interval_s == 0 {
             return invalid("host.interval_s", "must be at least 1");

@@ -22,6 +22,8 @@ pub struct Config {
     pub name: String,
     /// The HTTP interface: console, API, ingest.
     pub http: HttpConfig,
+    /// SQL for clients that speak PostgreSQL's protocol.
+    pub postgres: PostgresConfig,
     /// Metrics of this machine.
     pub host: HostConfig,
     /// Logs of this machine.
@@ -50,6 +52,7 @@ impl Default for Config {
             format: FORMAT,
             name: "unnamed vessel".to_owned(),
             http: HttpConfig::default(),
+            postgres: PostgresConfig::default(),
             host: HostConfig::default(),
             logs: LogsConfig::default(),
             syslog: SyslogConfig::default(),
@@ -89,6 +92,22 @@ impl Default for HttpConfig {
             ingest_from_loopback: true,
             body_bytes_max: 32 << 20,
         }
+    }
+}
+
+/// SQL for clients that speak PostgreSQL's protocol, such as `psql` and Grafana. A token is the password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresConfig {
+    /// Whether such clients are served.
+    pub enabled: bool,
+    /// Address to listen on. Whoever comes from elsewhere than loopback must use TLS, with the certificate of `http`.
+    pub listen: SocketAddr,
+}
+
+impl Default for PostgresConfig {
+    fn default() -> Self {
+        Self { enabled: false, listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5433) }
     }
 }
 
@@ -288,6 +307,9 @@ pub struct StorageConfig {
     pub metrics_bytes_max: u64,
     /// Largest share of the file system that metrics take, in hundredths; the smaller of the two bounds holds.
     pub metrics_disk_percent_max: u8,
+    /// Seconds by which a sample may come late and still stand in one file with the others; a later one is kept in a
+    /// file of its own. Rollups wait as long.
+    pub late_window_s: u32,
     /// Most series taken in.
     pub series_max: usize,
     /// Most series taken in from one source, that is of one job.
@@ -307,6 +329,7 @@ impl Default for StorageConfig {
             metrics_1h_days: 1_095,
             metrics_bytes_max: 4 << 30,
             metrics_disk_percent_max: 50,
+            late_window_s: 7_200,
             series_max: 200_000,
             source_series_max: 100_000,
             logs_days: 30,

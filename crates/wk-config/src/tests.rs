@@ -29,6 +29,8 @@ fn values_that_do_not_go_together_say_what_to_write() {
     insta::assert_snapshot!(refused("[mail]\nfrom = \"a@b\"\nto = [\"c@d\"]\n"), @r#"mail.smtp: is missing; write smtp = "smtp://host:25" or sendmail = ["/usr/bin/msmtp", "-t"]"#);
     insta::assert_snapshot!(refused("[mail]\nfrom = \"a@b\"\nto = []\nsmtp = \"smtp://x\"\n"), @"mail.to: names nobody; write at least one address");
     insta::assert_snapshot!(refused("[http]\ntls_key = \"k\"\n"), @"http.tls_certificate: needs http.tls_key beside it, and the other way round");
+    insta::assert_snapshot!(refused("[storage]\nlate_window_s = 10\n"), @"storage.late_window_s: must be from 60 to 86400, that is from a minute to a day");
+    insta::assert_snapshot!(refused("[postgres]\nenabled = true\nlisten = \"127.0.0.1:8484\"\n"), @"postgres.listen: is the address of http.listen; choose another port, such as 5433");
     insta::assert_snapshot!(refused("[[scrape]]\njob = \"a\"\nurl = \"a:9100\"\n"), @"scrape[0].url: must begin with http:// or https://");
 }
 

@@ -40,7 +40,7 @@ pub use query::{
     TailCursor, TextTest, TopValues, ValueCount,
 };
 pub use row::LogRow;
-pub use sql::{SqlAnswer, SqlLimits, SqlSources};
+pub use sql::{ColumnKind, SqlAnswer, SqlColumn, SqlLimits, SqlParameter, SqlShape, SqlSources, sql_tables};
 
 /// The format number of the files this version writes, and the newest it reads.
 pub const FORMAT: u32 = 2;

@@ -9,6 +9,7 @@ mod counting;
 mod guard;
 mod metrics;
 mod plan;
+mod shape;
 mod table;
 mod tokens;
 
@@ -25,6 +26,7 @@ use wk_types::{DurationMs, Resolution, RollupSource};
 
 use self::guard::{Guard, restrict};
 use self::metrics::MetricTable;
+pub use self::shape::{ColumnKind, SqlColumn, SqlParameter, SqlShape, sql_tables};
 use self::table::LogTable;
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -85,6 +87,9 @@ impl Default for SqlLimits {
 pub struct SqlAnswer {
     /// The columns' names.
     pub columns: Vec<String>,
+    /// What the columns are declared to hold.
+    #[serde(skip)]
+    pub kinds: Vec<ColumnKind>,
     /// The rows: null, numbers and texts; a blob as hexadecimal text.
     pub rows: Vec<Vec<serde_json::Value>>,
     /// Whether there are more rows than the limits let through.
@@ -209,23 +214,27 @@ impl Lake {
     /// # Errors
     /// What SQLite says of the statement, anything but a SELECT on these tables, or a bound that is passed.
     pub fn sql(&self, sources: &SqlSources<'_>, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
-        let deadline = Deadline::after(limits.time_max, &limits.cancel);
-        let session = Arc::new(Session {
-            snapshot: Arc::new(self.snapshot()),
-            rollups: sources.rollups.clone(),
-            deadline: deadline.clone(),
-            failure: Mutex::new(None),
-            keeps_rows: AtomicBool::new(true),
-            kept_bytes_max: limits.kept_bytes_max,
-            spent: AtomicU64::new(0),
-        });
+        self.sql_with(sources, query, &[], limits)
+    }
+
+    /// Answers as [`Lake::sql`] does, with values for the parameters `$1`, `$2` and so on.
+    ///
+    /// # Errors
+    /// As [`Lake::sql`], and where not every parameter has a value.
+    pub fn sql_with(
+        &self,
+        sources: &SqlSources<'_>,
+        query: &str,
+        parameters: &[SqlParameter],
+        limits: &SqlLimits,
+    ) -> Result<SqlAnswer, LakeError> {
+        let session = self.session(sources, limits);
+        let deadline = session.deadline.clone();
         let connection = connect(&session).map_err(LakeError::Sqlite)?;
         let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
         let explain = |error| session.explain(&error, &guard);
-        let columns: Vec<String> = {
-            let statement = prepare(&connection, query, &explain)?;
-            statement.column_names().into_iter().map(str::to_owned).collect()
-        };
+        let shape = shape::of(&prepare(&connection, query, &explain)?)?;
+        shape.check_values(parameters)?;
         let tables = guard.tables();
         guard.lift(&connection);
         // A statement whose plan cannot be asked for is thought to keep rows.
@@ -237,13 +246,38 @@ impl Lake {
         let explain = |error| session.explain(&error, &guard);
         let ask = |query: &str| {
             let mut statement = prepare(&connection, query, &explain)?;
-            run(&mut statement, columns.clone(), limits, &explain)
+            shape::bind(&mut statement, parameters)?;
+            run(&mut statement, &shape, limits, &explain)
         };
         let log_columns: Vec<&str> = LOG_COLUMNS.split(", ").collect();
         match counting::rewrite(query, &log_columns).map(|query| ask(&query)) {
             Some(answer @ (Ok(_) | Err(LakeError::TimeLimit { .. } | LakeError::Cancelled))) => answer,
             _ => ask(query),
         }
+    }
+
+    /// Tells what a statement asks for and which columns it answers, without running it.
+    ///
+    /// # Errors
+    /// As [`Lake::sql`], but for the bounds of running it.
+    pub fn sql_shape(&self, sources: &SqlSources<'_>, query: &str) -> Result<SqlShape, LakeError> {
+        let limits = SqlLimits::default();
+        let session = self.session(sources, &limits);
+        let connection = connect(&session).map_err(LakeError::Sqlite)?;
+        let guard = restrict(&connection, &session.deadline, STEPS_PER_LOOK);
+        shape::of(&prepare(&connection, query, &|error| session.explain(&error, &guard))?)
+    }
+
+    fn session(&self, sources: &SqlSources<'_>, limits: &SqlLimits) -> Arc<Session> {
+        Arc::new(Session {
+            snapshot: Arc::new(self.snapshot()),
+            rollups: sources.rollups.clone(),
+            deadline: Deadline::after(limits.time_max, &limits.cancel),
+            failure: Mutex::new(None),
+            keeps_rows: AtomicBool::new(true),
+            kept_bytes_max: limits.kept_bytes_max,
+            spent: AtomicU64::new(0),
+        })
     }
 }
 
@@ -264,7 +298,7 @@ fn keeps_rows(connection: &Connection, query: &str) -> Result<bool, rusqlite::Er
 /// The declaration of columns given by their names.
 pub(crate) fn declared(columns: &str) -> String {
     let declare = |name: &str| match TIME_COLUMNS.contains(&name) {
-        true => format!("{name} TEXT COLLATE {TIME_COLLATION}"),
+        true => format!("{name} {} COLLATE {TIME_COLLATION}", shape::TIME_TYPE),
         false if NUMBER_COLUMNS.contains(&name) => format!("{name} REAL"),
         false if name == "count" => format!("{name} INTEGER"),
         false => format!("{name} TEXT"),
@@ -304,9 +338,6 @@ fn prepare<'a>(
     if !statement.readonly() || statement.column_count() == 0 {
         return Err(LakeError::Denied { what: format!("the statement reads nothing; {}", allowed_text()) });
     }
-    if statement.parameter_count() > 0 {
-        return Err(LakeError::query("the query has parameters; write the values into it"));
-    }
     Ok(statement)
 }
 
@@ -337,13 +368,14 @@ fn copy(state_db: &Path, to: &Connection, table: &Copied, deadline: &Deadline) -
 
 fn run(
     statement: &mut Statement<'_>,
-    columns: Vec<String>,
+    shape: &SqlShape,
     limits: &SqlLimits,
     explain: &impl Fn(rusqlite::Error) -> LakeError,
 ) -> Result<SqlAnswer, LakeError> {
-    let mut answer = SqlAnswer { columns, rows: Vec::new(), truncated: false };
+    let (columns, kinds) = shape.columns.iter().map(|column| (column.name.clone(), column.kind)).unzip();
+    let mut answer = SqlAnswer { columns, kinds, rows: Vec::new(), truncated: false };
     let mut bytes = 0_usize;
-    let mut rows = statement.query([]).map_err(explain)?;
+    let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(explain)? {
         let values = (0..answer.columns.len())
             .map(|column| row.get_ref(column).map(|value| to_json(value, &mut bytes)))

@@ -1,5 +1,7 @@
 //! What is wrong with a running node, and the command that mends it.
 
+mod room;
+
 use serde::Serialize;
 use wk_engine::RuleState;
 use wk_store::state::{MessageFilter, MessageState};
@@ -51,6 +53,8 @@ pub fn examine(node: &Node) -> Result<Vec<Finding>, Problem> {
     let mut findings = Vec::new();
     parts(node, &mut findings);
     disk(node, &mut findings);
+    room::examine(node, &mut findings);
+    limits(node, &mut findings);
     sources(node, &mut findings)?;
     mail(node, &mut findings)?;
     if node.state.accounts()?.is_empty() {
@@ -128,6 +132,28 @@ fn disk(node: &Node, findings: &mut Vec<Finding>) {
                 "make room (du -xh --max-depth=2 {} | sort -h), or lower storage.* in the configuration",
                 root.display()
             ),
+        ));
+    }
+}
+
+/// Series that a limit keeps out.
+fn limits(node: &Node, findings: &mut Vec<Finding>) {
+    let stats = node.metrics.stats();
+    if stats.appended.over_limit > 0 {
+        findings.push(Finding::new(
+            Grade::Warning,
+            format!("{} samples were refused: their series would be one too many", stats.appended.over_limit),
+            "raise storage.series_max, or let sources send fewer series",
+        ));
+    }
+    for source in stats.sources.iter().filter(|source| source.refused > 0) {
+        findings.push(Finding::new(
+            Grade::Warning,
+            format!(
+                "{} samples of the source {} were refused: with {} series it is at its limit",
+                source.refused, source.source, source.series
+            ),
+            "find out what makes so many series of it; or raise storage.source_series_max",
         ));
     }
 }

@@ -66,6 +66,14 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// Something is configured that this program was built without.
+    #[error("could not serve {what}: this program was built without it")]
+    NotBuilt {
+        /// What is configured.
+        what: &'static str,
+        /// The cargo feature that has it.
+        feature: &'static str,
+    },
     /// One of the stores cannot be opened or written.
     #[error("could not open the {store}")]
     Store {
@@ -84,7 +92,9 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } | Self::NotBuilt { .. } => {
+                ErrorKind::InvalidInput
+            }
         }
     }
 
@@ -111,6 +121,9 @@ impl NodeError {
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
+            Self::NotBuilt { feature, .. } => {
+                format!("take it out of the configuration, or build with: cargo build --release --features {feature}")
+            }
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),
         }
     }

@@ -15,10 +15,10 @@ mod params;
 mod pieces;
 mod problem;
 mod prom;
-mod query;
+pub mod query;
 mod recording;
 pub mod server;
-mod session;
+pub mod session;
 mod status;
 pub mod tls;
 

@@ -12,9 +12,12 @@ mod node;
 mod offline;
 mod own_metrics;
 mod pipeline;
+#[cfg(feature = "pgwire")]
+mod postgres;
 pub mod recording;
 mod ship;
 mod sources;
+mod sql_clients;
 mod story;
 mod trace;
 

@@ -23,6 +23,7 @@ use crate::pipeline::readers::{LOGS, METRICS};
 use crate::pipeline::stages::{Health, Stages};
 use crate::ship::CLOCK;
 use crate::sources::SourceRegistry;
+use crate::sql_clients::SqlClients;
 
 /// The running node.
 pub struct Node {
@@ -56,6 +57,8 @@ pub struct Node {
     pub metadata: MetadataTable,
     /// The alerting rules in force, by file.
     pub rules: Vec<(String, Vec<RuleSummary>)>,
+    /// Counters of clients that speak PostgreSQL's protocol.
+    pub sql_clients: Arc<SqlClients>,
     /// Counters of the stages behind the intake log.
     pub stages: Arc<Stages>,
     /// Which parts are failing.

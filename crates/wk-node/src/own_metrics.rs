@@ -54,6 +54,10 @@ enum Metric {
     MailDelivered,
     MailDead,
     PartsFailing,
+    SqlClients,
+    SqlClientsRefused,
+    SqlStatements,
+    SqlStatementsFailed,
 }
 
 impl Metric {
@@ -99,6 +103,14 @@ impl Metric {
             Self::MailDelivered => ("watchkeeper_mail_delivered_messages_total", "Mails a relay has taken.", true),
             Self::MailDead => ("watchkeeper_mail_dead_messages", "Mails that cannot be delivered.", false),
             Self::PartsFailing => ("watchkeeper_node_failing_parts", "Parts of the node that fail now.", false),
+            Self::SqlClients => ("watchkeeper_postgres_clients", "PostgreSQL clients connected.", false),
+            Self::SqlClientsRefused => {
+                ("watchkeeper_postgres_refused_clients_total", "PostgreSQL clients refused.", true)
+            }
+            Self::SqlStatements => ("watchkeeper_postgres_statements_total", "Statements of these clients.", true),
+            Self::SqlStatementsFailed => {
+                ("watchkeeper_postgres_failed_statements_total", "Statements of these that failed.", true)
+            }
         }
     }
 }
@@ -130,6 +142,7 @@ fn collect(node: &Node) -> Vec<Row> {
     intake(node, &mut rows);
     stores(node, &mut rows);
     effects(node, &mut rows);
+    sql_clients(node, &mut rows);
     rows.0.sort_by_key(|row| row.metric);
     rows.0
 }
@@ -197,6 +210,7 @@ fn stores(node: &Node, rows: &mut Rows) {
         ("too_old", appended.too_old),
         ("duplicate", appended.duplicate),
         ("over_limit", appended.over_limit),
+        ("over_source_limit", appended.over_source_limit),
     ] {
         rows.add_with(Metric::MetricsRefused, &[("reason", reason)], count as f64);
     }
@@ -225,6 +239,17 @@ fn effects(node: &Node, rows: &mut Rows) {
         rows.add(Metric::MailDelivered, mail.delivered as f64);
         rows.add(Metric::MailDead, mail.dead as f64);
     }
+}
+
+fn sql_clients(node: &Node, rows: &mut Rows) {
+    if !node.config.postgres.enabled {
+        return;
+    }
+    let counts = node.sql_clients.counts();
+    rows.add(Metric::SqlClients, counts.connected as f64);
+    rows.add(Metric::SqlClientsRefused, counts.refused as f64);
+    rows.add(Metric::SqlStatements, counts.statements as f64);
+    rows.add(Metric::SqlStatementsFailed, counts.failed as f64);
 }
 
 /// The metrics in the Prometheus text format 0.0.4.

@@ -8,10 +8,12 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wk_config::Config;
+use wk_config::{Config, HttpConfig};
 use wk_engine::{Engine, RuleSummary};
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{AssetTable, MetadataTable};
@@ -108,6 +110,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let folder = DataFolder::open(&data)?;
     let acceptor = address.encrypted.then(|| tls::acceptor(&config.http, &base, &data, &hostname())).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
+    let sql = sql_listener(&config, &base, &data).await?;
     let prepared =
         Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
     let unix = bind_unix(&socket_path(&data))?;
@@ -126,6 +129,9 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let router = http::router(&node);
     tasks.spawn(serve_unix(unix, router.clone(), stop.clone()));
     tasks.spawn(serve_tcp(tcp, acceptor, router, stop.clone()));
+    if let Some((listener, acceptor)) = sql {
+        serve_sql(listener, acceptor, &node, &tasks, &stop);
+    }
     instruct(&node, rules).await?;
     watch_over(&node, &tasks, CLOCK, tick(Arc::clone(&node), stop.clone()));
     watch_over(&node, &tasks, "housekeeping", housekeeping(Arc::clone(&node), stop.clone()));
@@ -135,6 +141,42 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     tasks.close();
     Ok(Started { console_url: format!("{}/", address.url()), setup_token, tasks, readers, readers_stop, node })
 }
+
+/// The listener for PostgreSQL's protocol and its TLS, where that is configured. TLS is there wherever it is for the
+/// console, and on every address but loopback.
+async fn sql_listener(
+    config: &Config,
+    base: &Path,
+    data: &Path,
+) -> Result<Option<(TcpListener, Option<TlsAcceptor>)>, NodeError> {
+    let listen = config.postgres.listen;
+    if !config.postgres.enabled {
+        return Ok(None);
+    }
+    if !cfg!(feature = "pgwire") {
+        return Err(NodeError::NotBuilt { what: "PostgreSQL's protocol", feature: "pgwire" });
+    }
+    let http = HttpConfig { listen, ..config.http.clone() };
+    let is_encrypted = http.tls_certificate.is_some() || !listen.ip().is_loopback();
+    let acceptor = is_encrypted.then(|| tls::acceptor(&http, base, data, &hostname())).transpose()?;
+    Ok(Some((bind_tcp("PostgreSQL clients", listen).await?, acceptor)))
+}
+
+#[cfg(feature = "pgwire")]
+fn serve_sql(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    node: &Arc<Node>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let serving = crate::postgres::serve(listener, acceptor, Arc::clone(node), stop.clone());
+    watch_over(node, tasks, "postgres", serving);
+}
+
+/// [`sql_listener`] has refused the start already.
+#[cfg(not(feature = "pgwire"))]
+fn serve_sql(_: TcpListener, _: Option<TlsAcceptor>, _: &Arc<Node>, _: &TaskTracker, _: &CancellationToken) {}
 
 impl Started {
     /// Resolves when the node stops by itself, because one of its parts ended by a bug.
@@ -226,6 +268,7 @@ pub(crate) fn open_node(
         scraper: None,
         metadata: MetadataTable::default(),
         rules: Vec::new(),
+        sql_clients: Arc::default(),
         stages: Arc::default(),
         health: Health::default(),
         ready: AtomicBool::new(false),
@@ -268,6 +311,7 @@ fn open_stores(
         disk_percent_max: storage.metrics_disk_percent_max,
         series_max: storage.series_max,
         source_series_max: storage.source_series_max,
+        late_window: DurationMs::from_secs(storage.late_window_s.into()),
         ..MetricOptions::default()
     };
     let (metrics, report) =

@@ -33,6 +33,7 @@ function pipeline(last = 0, sources: SourceStats[] = []): Pipeline {
       duplicate: 0,
       future: 0,
       over_limit: 0,
+      over_source_limit: 0,
     },
     logs: { rows_buffered: 0, files: 0, bytes: 0, stored: 0 },
     engine: { series: 0, signals_open: 0, incidents_open: 0, facts: 0, step_seconds_total: 0 },
@@ -123,10 +124,11 @@ describe("stages", () => {
     ];
     now.metrics.future = 2;
     now.metrics.over_limit = 3;
+    now.metrics.over_source_limit = 4;
     const rows = stageRows(now);
     expect(rows.map(({ name }) => name)).toEqual(["Intake log", "Metrics", "Logs", "Engine", "Journal", "Mail"]);
     expect(rows[0]?.stored).toBe(12);
-    expect(rows[1]).toMatchObject({ rejected: 5, lag: 2 });
+    expect(rows[1]).toMatchObject({ rejected: 9, lag: 2 });
     expect(rows.map(({ lag }) => lag)).toEqual([null, 2, 0, null, null, null]);
     expect(rows[4]?.waiting).toBe(2);
   });

@@ -59,6 +59,7 @@ export function complaints(pipeline: Pipeline): Complaint[] {
     { stage: "intake", what: "refused, told to come back", count: intake.refused, lost: false },
     { stage: "metrics", what: "samples too far in the future", count: metrics.future, lost: true },
     { stage: "metrics", what: "samples over the series limit", count: metrics.over_limit, lost: true },
+    { stage: "metrics", what: "samples over the series limit of their source", count: metrics.over_source_limit, lost: true },
     { stage: "mail", what: "messages given up", count: notify.dead, lost: true },
     ...sources.flatMap((source) => [
       ...source.lost.map(({ reason, count }) => ({ stage: source.name, what: reason, count, lost: true })),
@@ -94,7 +95,7 @@ export function stageRows({ intake, metrics, logs, engine, journal, notify }: Pi
   const none = { waiting: null, late: null, duplicate: null, rejected: null, lag: null, bytes: null };
   const lag = (...names: string[]) => intake.readers.find(({ name }) => names.includes(name))?.lag_records ?? null;
   const kept = intake.last > 0 ? intake.last - intake.first + 1 : 0;
-  const refused = metrics.future + metrics.over_limit;
+  const refused = metrics.future + metrics.over_limit + metrics.over_source_limit;
   return [
     { ...none, name: "Intake log", unit: "records kept", stored: kept, rejected: intake.refused, bytes: intake.bytes },
     {

@@ -175,6 +175,7 @@ export interface Pipeline {
     duplicate: number;
     future: number;
     over_limit: number;
+    over_source_limit: number;
   };
   logs: { rows_buffered: number; files: number; bytes: number; stored: number };
   engine: {

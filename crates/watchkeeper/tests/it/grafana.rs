@@ -14,7 +14,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wk_types::UtcMs;
 
-use crate::harness::{Read, incident_in_state, until, watched};
+use crate::harness::{Read, incident_in_state, until, watched_with};
+use crate::postgres::{self, Driver, Postgres};
 use crate::remote_write::now_ms;
 
 /// The panels that a plain Grafana has and that are used here.
@@ -165,9 +166,16 @@ fn contract_the_provisioning_files_have_the_fields_that_grafana_requires() {
     }
 }
 
+/// A node as both of Grafana's data sources reach it.
+struct Supplied {
+    read: Read,
+    sql: Driver,
+}
+
 /// A node with this machine's metrics, an incident, log lines, something refused, and simulated links and switches.
-fn supplied() -> Read {
-    let node = watched();
+fn supplied() -> Supplied {
+    let (lines, port) = postgres::configured();
+    let node = watched_with(&lines);
     incident_in_state(&node, "open");
     let lines: Vec<String> = ["err", "info", "warning", "crit"]
         .iter()
@@ -181,19 +189,20 @@ fn supplied() -> Read {
         (stored >= 3).then_some(())
     });
     simulated::send(&read);
-    read
+    let sql = Postgres { port, token: read.token.clone() }.connect();
+    Supplied { read, sql }
 }
 
 #[test]
 fn contract_every_panel_of_the_embedded_case_answers_with_data() {
-    let read = supplied();
+    let supplied = supplied();
     let (mut failures, mut rendered) = (Vec::new(), 0);
     for (name, dashboard) in dashboards("embedded") {
-        for variables in chosen(&read, &name, &dashboard) {
+        for variables in chosen(&supplied, &name, &dashboard) {
             for panel in panels(&dashboard) {
                 for target in list(panel, "targets") {
                     rendered += 1;
-                    if let Err(failure) = render(&read, target, &variables) {
+                    if let Err(failure) = render(&supplied, target, &variables) {
                         failures.push(format!("{name}: {}: {failure}", panel["title"].as_str().unwrap()));
                     }
                 }
@@ -208,7 +217,7 @@ fn contract_every_panel_of_the_embedded_case_answers_with_data() {
 type Variables = BTreeMap<String, String>;
 
 /// The values that a person could choose: all and one of each variable, as they are put into queries.
-fn chosen(read: &Read, name: &str, dashboard: &Value) -> Vec<Variables> {
+fn chosen(supplied: &Supplied, name: &str, dashboard: &Value) -> Vec<Variables> {
     let (mut all, mut one) = (Variables::new(), Variables::new());
     for variable in list(&dashboard["templating"], "list") {
         let called = variable["name"].as_str().unwrap().to_owned();
@@ -217,7 +226,7 @@ fn chosen(read: &Read, name: &str, dashboard: &Value) -> Vec<Variables> {
             one.insert(called, "line of".to_owned());
             continue;
         }
-        let values = values_of(read, variable);
+        let values = values_of(supplied, variable);
         assert!(!values.is_empty(), "{name}: ${called} has no value");
         let of_sql = variable["datasource"]["type"] != "prometheus";
         let quoted = |values: &[String]| {
@@ -233,27 +242,30 @@ fn chosen(read: &Read, name: &str, dashboard: &Value) -> Vec<Variables> {
     if all == one { vec![all] } else { vec![all, one] }
 }
 
-fn values_of(read: &Read, variable: &Value) -> Vec<String> {
+fn values_of(supplied: &Supplied, variable: &Value) -> Vec<String> {
     let query = variable["definition"].as_str().unwrap();
     if variable["datasource"]["type"] != "prometheus" {
-        let answer = read.post("/api/v1/sql", &json!({"query": expanded(query)}));
-        return list(&answer, "rows").iter().map(|row| row[0].as_str().unwrap().to_owned()).collect();
+        let rows = supplied.sql.simple(&expanded(query)).unwrap();
+        return rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     }
     let inside = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')')).unwrap();
     let (metric, label) = inside.rsplit_once(',').unwrap();
     let matched = form_urlencoded::Serializer::new(String::new()).append_pair("match[]", metric.trim()).finish();
-    let answer = read.get(&format!("/api/v1/label/{}/values?{matched}", label.trim()));
+    let answer = supplied.read.get(&format!("/api/v1/label/{}/values?{matched}", label.trim()));
     list(&answer, "data").iter().map(|value| value.as_str().unwrap().to_owned()).collect()
 }
 
 /// Asks what a panel asks; says what is wrong with the answer.
-fn render(read: &Read, target: &Value, variables: &Variables) -> Result<(), String> {
+fn render(supplied: &Supplied, target: &Value, variables: &Variables) -> Result<(), String> {
     if target["datasource"]["type"] != "prometheus" {
         let query = expanded(&filled(target["rawSql"].as_str().unwrap(), variables));
-        let (status, answer) = read.ask("POST", "/api/v1/sql", &json!({"query": query}));
-        let has_data = list(&answer, "rows").iter().flat_map(|row| row.as_array().unwrap()).any(|cell| !cell.is_null());
-        return if status == 200 && has_data { Ok(()) } else { Err(format!("{query}\n  {status} {answer}")) };
+        // Grafana's back end has asked by the simple protocol, and by the extended one with binary values since 12.
+        let rows = supplied.sql.simple(&query).map_err(|error| format!("{query}\n  {error:?}"))?;
+        let prepared = supplied.sql.prepared(&query, &[]).map_err(|error| format!("{query}\n  {error:?}"))?;
+        let has_data = rows.iter().flatten().any(Option::is_some) && prepared.len() == rows.len();
+        return if has_data { Ok(()) } else { Err(format!("{query}\n  {rows:?}")) };
     }
+    let read = &supplied.read;
     let query = filled(target["expr"].as_str().unwrap(), variables)
         .replace("$__rate_interval", RATE_INTERVAL)
         .replace("$__range", "300s")

@@ -258,10 +258,15 @@ const ALWAYS: &str = "groups:\n- name: test\n  interval: 5s\n  rules:\n  - alert
 
 /// A node with that rule, the shipped ones switched off, whose mails a script writes into a file.
 pub fn watched() -> Node {
-    let mut node = Node::prepare(
+    watched_with("")
+}
+
+/// As [`watched`], with further lines of configuration.
+pub fn watched_with(extra: &str) -> Node {
+    let mut node = Node::prepare(&format!(
         "[host]\ninterval_s = 1\n[rules]\ndefaults = false\nfiles = [\"always.yaml\"]\n[incident]\nhold_s = 5\n\
-         [mail]\nfrom = \"watch@ship.example\"\nto = [\"eto@ship.example\"]\nsendmail = [\"MAILER\", \"-t\"]\n",
-    );
+         [mail]\nfrom = \"watch@ship.example\"\nto = [\"eto@ship.example\"]\nsendmail = [\"MAILER\", \"-t\"]\n{extra}",
+    ));
     std::fs::write(node.dir().join("always.yaml"), ALWAYS).unwrap();
     let mailer = node.dir().join("mailer");
     std::fs::write(&mailer, format!("#!/bin/sh\ncat >> {}/mails\n", node.dir().display())).unwrap();

@@ -268,9 +268,10 @@ fn the_pipeline_has_these_keys() {
     intake: bytes bytes_max damaged_records failed first fsync_errors fsyncs last queued queued_bytes readers[].cursor readers[].lag_records readers[].name readers[].reached readers[].unwritten_records refused segments
     journal: entries sealed
     logs: bytes files rows_buffered stored
-    metrics: blocks bytes duplicate future late over_limit samples_head series stored too_old
+    metrics: blocks bytes duplicate future late over_limit over_source_limit samples_head series sources[].refused sources[].series sources[].source stored too_old
     notify: dead delivered queued superseded untold
     sources[]: accepted bytes flagged flagged[].count flagged[].example flagged[].reason lag_ms last_received late lost name received rejected rejected[].count rejected[].example rejected[].reason
+    sql_clients: -
     unknown_senders[]: count first last reason sender source
     ");
 }

@@ -44,15 +44,7 @@ async fn authenticate(parts: &Parts, node: &Arc<Node>) -> Result<Principal, Prob
         return Ok(Principal { name: "local".to_owned(), role: Role::Admin });
     }
     if let Some(secret) = bearer(&parts.headers).map(str::to_owned) {
-        let token = blocking(node, move |node| node.state.token(&secret, now())).await?.ok_or_else(|| {
-            Problem::unauthorized(
-                "the token is not known or was revoked; make one: watchkeeper token create --role viewer",
-            )
-        })?;
-        return Ok(Principal {
-            name: format!("token {} {}", token.id, token.label).trim_end().to_owned(),
-            role: token.role,
-        });
+        return by_token(node, &secret).await;
     }
     let secret = session_secret(&parts.headers)
         .map(str::to_owned)
@@ -65,6 +57,18 @@ async fn authenticate(parts: &Parts, node: &Arc<Node>) -> Result<Principal, Prob
         return Err(Problem::forbidden("a change made with a session needs the header X-Watchkeeper: 1"));
     }
     Ok(Principal { name: account.name, role: account.role })
+}
+
+/// Who carries a token.
+///
+/// # Errors
+/// A token that is not known or was revoked; a state database that cannot be read.
+pub async fn by_token(node: &Arc<Node>, secret: &str) -> Result<Principal, Problem> {
+    let secret = secret.to_owned();
+    let token = blocking(node, move |node| node.state.token(&secret, now())).await?.ok_or_else(|| {
+        Problem::unauthorized("the token is not known or was revoked; make one: watchkeeper token create --role viewer")
+    })?;
+    Ok(Principal { name: format!("token {} {}", token.id, token.label).trim_end().to_owned(), role: token.role })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -84,7 +88,14 @@ pub fn session_secret(headers: &HeaderMap) -> Option<&str> {
 }
 
 async fn require(parts: &Parts, node: &Arc<Node>, least: Role) -> Result<Principal, Problem> {
-    let principal = authenticate(parts, node).await?;
+    permit(authenticate(parts, node).await?, least)
+}
+
+/// Lets somebody pass who has at least a role.
+///
+/// # Errors
+/// Somebody who has less.
+pub fn permit(principal: Principal, least: Role) -> Result<Principal, Problem> {
     if principal.role.covers(least) {
         Ok(principal)
     } else {

@@ -1,11 +1,12 @@
 //! Questions: SQL and plain words.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
-use wk_lake::{SqlAnswer, SqlLimits, SqlSources};
+use wk_lake::{Cancel, LakeError, SqlAnswer, SqlLimits, SqlParameter, SqlSources};
 use wk_types::DurationMs;
 
 use crate::assist::NodeShip;
@@ -34,12 +35,29 @@ pub async fn sql(
     _: Viewer,
     Form(SqlQuery { query }): Form<SqlQuery>,
 ) -> Result<Json<SqlAnswer>, Problem> {
-    let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
-    let ask = move |node: &Node| {
-        let sources = SqlSources { state_db: &node.state.path(), rollups: Some(Arc::new(node.metrics.clone())) };
-        node.lake.sql(&sources, &query, &limits)
-    };
-    blocking(&node, ask).await.map(Json)
+    blocking(&node, move |node| answer(node, &query, &[], Cancel::default())).await.map(Json)
+}
+
+/// Answers a statement, by whichever way it came, within the limits of all of them.
+///
+/// # Errors
+/// As [`wk_lake::Lake::sql_with`].
+pub fn answer(node: &Node, query: &str, values: &[SqlParameter], cancel: Cancel) -> Result<SqlAnswer, LakeError> {
+    let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, cancel, ..SqlLimits::default() };
+    node.lake.sql_with(&sources(node, &node.state.path()), query, values, &limits)
+}
+
+/// Tells what a statement asks for and answers, without running it.
+///
+/// # Errors
+/// As [`wk_lake::Lake::sql_shape`].
+#[cfg(feature = "pgwire")]
+pub fn shape(node: &Node, query: &str) -> Result<wk_lake::SqlShape, LakeError> {
+    node.lake.sql_shape(&sources(node, &node.state.path()), query)
+}
+
+fn sources<'a>(node: &Node, state_db: &'a Path) -> SqlSources<'a> {
+    SqlSources { state_db, rollups: Some(Arc::new(node.metrics.clone())) }
 }
 
 /// A question in plain words.

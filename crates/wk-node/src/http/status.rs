@@ -121,6 +121,10 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
             "bytes": metrics.bytes, "stored": metrics.appended.stored, "late": metrics.appended.late,
             "duplicate": metrics.appended.duplicate, "future": metrics.appended.future,
             "too_old": metrics.appended.too_old, "over_limit": metrics.appended.over_limit,
+            "over_source_limit": metrics.appended.over_source_limit,
+            "sources": metrics.sources.iter().map(|source| json!({
+                "source": source.source, "series": source.series, "refused": source.refused,
+            })).collect::<Vec<_>>(),
         },
         "logs": {
             "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": lake.appended,
@@ -134,6 +138,7 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
             "series": engine.series, "signals_open": engine.signals_open, "incidents_open": engine.incidents_open,
             "facts": counts.facts, "step_seconds_total": counts.step_seconds_total, "rules": engine.rules,
         },
+        "sql_clients": node.config.postgres.enabled.then(|| node.sql_clients.counts()),
         "journal": {"entries": *node.watch_journal().borrow(), "sealed": head.entries},
         "notify": {"queued": mail.queued, "delivered": mail.delivered, "dead": mail.dead, "superseded": mail.superseded, "untold": mail.untold},
         "unknown_senders": node.state.unknown_senders()?,

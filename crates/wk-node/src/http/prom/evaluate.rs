@@ -30,7 +30,8 @@ static SLOTS: Semaphore = Semaphore::const_new(QUERIES_MAX);
 pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
     evaluated(node, params, |node, params, limits| {
         let at = time_or_now(params, "time")?;
-        Ok(parsed(params)?.answer_instant(&node.metrics, at, limits)?)
+        let history = node.metrics.history();
+        Ok((parsed(params)?.answer_instant(&history, at, limits)?, history.note()))
     })
     .await
 }
@@ -44,7 +45,8 @@ pub async fn query_range(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Par
         if end < start {
             return Err(Refusal::parameter("end", "it lies before start"));
         }
-        Ok(parsed(params)?.answer_range(&node.metrics, start, end, step, limits)?)
+        let history = node.metrics.history();
+        Ok((parsed(params)?.answer_range(&history, start, end, step, limits)?, history.note()))
     })
     .await
 }
@@ -80,11 +82,14 @@ impl Drop for Abandoned {
     }
 }
 
+/// An answer, and what is to be said of where it comes from.
+type Evaluated = (wk_promql::Answer, Option<String>);
+
 /// Evaluates once there is a slot, until the time is over or the client has gone.
 async fn evaluated(
     node: Arc<Node>,
     params: Params,
-    work: impl FnOnce(&Node, &Params, &Limits<'_>) -> Result<wk_promql::Answer, Refusal> + Send + 'static,
+    work: impl FnOnce(&Node, &Params, &Limits<'_>) -> Result<Evaluated, Refusal> + Send + 'static,
 ) -> Response {
     let until = match deadline(&params) {
         Ok(until) => until,
@@ -100,14 +105,15 @@ async fn evaluated(
         let cancelled = || Instant::now() > until || gone.load(Ordering::Relaxed);
         let limits = Limits { cancelled: &cancelled, ..Limits::default() };
         let series_max = limit(&params, "limit")?;
-        let wk_promql::Answer { mut value, notes } = work(node, &params, &limits)?;
+        let (wk_promql::Answer { mut value, notes }, origin) = work(node, &params, &limits)?;
         let mut warnings = notes.warnings();
         warnings.extend(match &mut value {
             Value::Vector(elements) => cut(elements, series_max),
             Value::Matrix(rows) => cut(rows, series_max),
             Value::Scalar(..) | Value::String(..) => Vec::new(),
         });
-        success_with(value.to_prometheus_json(), &warnings, &notes.infos())
+        let infos: Vec<String> = notes.infos().into_iter().chain(origin).collect();
+        success_with(value.to_prometheus_json(), &warnings, &infos)
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! Figures for docs/measurements.md: a simulated ship of 20,000 series, twelve hours at 15 s, on the real file system.
+//! Figures for docs/measurements.md: a simulated ship of 20,000 series, thirty hours at 15 s, on the real file system.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use wk_types::MatchOp;
 use super::*;
 use crate::io::SystemIo;
 
-const STEPS: usize = 12 * 240;
+const STEPS: usize = 30 * 240;
 
 fn resident_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -42,6 +42,7 @@ fn measure_a_ship() {
     let dir = tempfile::tempdir().unwrap();
     let options = MetricOptions::default();
     let (store, _) = MetricStore::open(Arc::new(SystemIo), dir.path(), options.clone()).unwrap();
+    let mut times = Vec::with_capacity(STEPS);
     let (mut appending, mut upkeep, mut parts, mut merges, mut rollups) = (0.0, 0.0, 0, 0, 0);
     for step in 0..STEPS {
         let mut record = Vec::with_capacity(count);
@@ -49,6 +50,7 @@ fn measure_a_ship() {
             record.push(SeriesSamples { series: Arc::clone(series), samples: vec![sample] });
         });
         let now = workload.time();
+        times.push(now);
         let cpu = cpu_ms();
         store.append(Seq(step as u64 + 1), now, &record).unwrap();
         appending += cpu_ms() - cpu;
@@ -70,15 +72,30 @@ fn measure_a_ship() {
         upkeep / 1e3
     );
     println!(
-        "{} blocks, {:.3} bytes/sample; {} rollups, {:.4} bytes per sample of theirs; {:.0} MiB for the store",
+        "{} blocks, {:.3} bytes/sample; {} rollups; {:.0} MiB for the store",
         stats.blocks,
         (stats.bytes - stats.bytes_rollups) as f64 / samples,
         stats.rollups,
-        stats.bytes_rollups as f64 / (stats.rollups.max(1) as f64 * count as f64 * 1_440.0),
         resident_mib() - before
     );
+    print_rollups(&store, &times, count);
     drop(store);
     measure_queries(dir.path(), &options, stats.newest.unwrap());
+}
+
+/// What rollups take of each sample that they sum up: a file's bytes over the samples that fell into its stretch.
+fn print_rollups(store: &MetricStore, times: &[UtcMs], series: usize) {
+    for resolution in Resolution::ALL {
+        let (mut bytes, mut samples, mut files) = (0, 0, 0);
+        for ((_, begin), file) in store.0.read().rollups.iter().filter(|((of, _), _)| *of == resolution) {
+            let end = *begin + file::stretch(resolution);
+            bytes += file.bytes;
+            samples += times.iter().filter(|time| (*begin..end).contains(*time)).count() * series;
+            files += 1;
+        }
+        let each = bytes as f64 / samples.max(1) as f64;
+        println!("{files} rollups of {}: {bytes} bytes, {each:.4} bytes per raw sample", resolution.name());
+    }
 }
 
 fn measure_queries(dir: &Path, options: &MetricOptions, to: UtcMs) {
@@ -102,8 +119,8 @@ fn measure_queries(dir: &Path, options: &MetricOptions, to: UtcMs) {
     };
     for resolution in Resolution::ALL {
         let name = resolution.name();
-        let some = timed(&format!("rollups {name} of one series, 12 h"), 5, || rows(&narrow, resolution));
-        let many = timed(&format!("rollups {name} of 2,560 series, 12 h"), 1, || rows(&busy, resolution));
+        let some = timed(&format!("rollups {name} of one series, 30 h"), 5, || rows(&narrow, resolution));
+        let many = timed(&format!("rollups {name} of 2,560 series, 30 h"), 1, || rows(&busy, resolution));
         assert_eq!(some * 2_560, many);
     }
     println!("cache {:.1} MiB, {:.0} MiB resident", store.stats().cache_bytes as f64 / 1_048_576.0, resident_mib());

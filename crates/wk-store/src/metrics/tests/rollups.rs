@@ -99,7 +99,7 @@ pub(super) fn check(ship: &Ship) {
 }
 
 /// Lets upkeep do all that is due.
-fn settle(ship: &Ship, now: i64) {
+pub(super) fn settle(ship: &Ship, now: i64) {
     for _ in 0..100 {
         let done = ship.store.maintain(UtcMs(now)).unwrap();
         if (Maintained { retention_held: false, ..done }) == Maintained::default() {
