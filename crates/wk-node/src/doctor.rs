@@ -9,6 +9,7 @@ use crate::folder::setup_token_path;
 use crate::gauges::free_bytes;
 use crate::http::Problem;
 use crate::node::Node;
+use crate::outside::has_spilled;
 
 /// Share of the disk below which the node warns.
 const DISK_FREE_MIN: f64 = 0.05;
@@ -53,6 +54,7 @@ pub fn examine(node: &Node) -> Result<Vec<Finding>, Problem> {
     disk(node, &mut findings);
     sources(node, &mut findings)?;
     mail(node, &mut findings)?;
+    outside(node, &mut findings);
     if node.state.accounts()?.is_empty() {
         let file = setup_token_path(node.folder.root());
         findings.push(Finding::new(
@@ -128,6 +130,45 @@ fn disk(node: &Node, findings: &mut Vec<Finding>) {
                 "make room (du -xh --max-depth=2 {} | sort -h), or lower storage.* in the configuration",
                 root.display()
             ),
+        ));
+    }
+}
+
+/// The metric store outside, and what waits for one.
+fn outside(node: &Node, findings: &mut Vec<Finding>) {
+    let Some(outside) = &node.outside_metrics else {
+        if has_spilled(&node.folder) {
+            findings.push(Finding::new(
+                Grade::Warning,
+                format!(
+                    "{} holds samples that were never sent to the metric store outside",
+                    node.folder.spill().display()
+                ),
+                "name that store again in storage.metrics until it has them; else delete the folder",
+            ));
+        }
+        return;
+    };
+    let (url, counts) = (outside.store.url(), outside.counts().clone());
+    if let (Some(since), Some(error)) = (counts.failing_since, &counts.last_error) {
+        findings.push(Finding::new(
+            Grade::Error,
+            format!("the metric store at {url} has taken nothing for {}: {}", now().since(since), error.what),
+            "start it, or mend [storage.outside_metrics]; samples wait in the intake log until then",
+        ));
+    }
+    for (reason, refused) in &counts.refused {
+        findings.push(Finding::new(
+            Grade::Warning,
+            format!("the metric store at {url} refused {} samples for good ({reason}): {}", refused.samples, refused.said),
+            "which ones: watchkeeper journal list --kind metrics_refused; Prometheus takes late samples only with out_of_order_time_window",
+        ));
+    }
+    if counts.future > 0 {
+        findings.push(Finding::new(
+            Grade::Warning,
+            format!("{} samples were over 10 min in the future and are not kept", counts.future),
+            "check the senders' clocks: watchkeeper pipeline shows who sends",
         ));
     }
 }

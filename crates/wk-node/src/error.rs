@@ -66,6 +66,12 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// The settings of a store outside cannot be used.
+    #[error("could not set up the store outside: {what}")]
+    Outside {
+        /// What is wrong.
+        what: String,
+    },
     /// One of the stores cannot be opened or written.
     #[error("could not open the {store}")]
     Store {
@@ -84,7 +90,9 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } | Self::Outside { .. } => {
+                ErrorKind::InvalidInput
+            }
         }
     }
 
@@ -110,6 +118,7 @@ impl NodeError {
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
+            Self::Outside { .. } => "mend [storage.outside_metrics] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),
         }

@@ -8,6 +8,7 @@ mod extract;
 pub mod incidents;
 mod ingest;
 mod logs;
+mod migrate;
 mod openapi;
 mod params;
 mod problem;
@@ -99,6 +100,8 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         admin::journal,
         admin::journal_head,
         admin::confirm_clock,
+        migrate::begin_metrics,
+        migrate::show_metrics,
     )
 )]
 struct Description;
@@ -146,6 +149,7 @@ fn people() -> Router<Arc<Node>> {
         .route("/api/v1/setup", post(session::set_up))
         .route("/api/v1/setup-token", post(admin::issue_setup_token))
         .route("/api/v1/clock/confirm", post(admin::confirm_clock))
+        .route("/api/v1/migrate/metrics", get(migrate::show_metrics).post(migrate::begin_metrics))
         .route("/api/v1/tokens", get(admin::list).post(admin::create))
         .route("/api/v1/tokens/{id}", delete(admin::revoke))
         .route("/api/v1/mails", get(admin::mails))

@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use wk_lake::{SqlAnswer, SqlLimits, SqlSources};
-use wk_types::DurationMs;
+use wk_types::{DurationMs, RollupSource};
 
 use crate::assist::NodeShip;
 use crate::http::auth::Viewer;
 use crate::http::extract::Form;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
-use crate::node::Node;
+use crate::node::{MetricsPlace, Node};
 
 /// Most rows answered.
 const ROWS_MAX: usize = 10_000;
@@ -36,10 +36,21 @@ pub async fn sql(
 ) -> Result<Json<SqlAnswer>, Problem> {
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
     let ask = move |node: &Node| {
-        let sources = SqlSources { state_db: &node.state.path(), rollups: Some(Arc::new(node.metrics.clone())) };
+        let rollups: Result<Arc<dyn RollupSource>, String> = match node.metrics_place() {
+            MetricsPlace::Here => Ok(Arc::new(node.metrics.clone())),
+            MetricsPlace::Outside(outside) => Err(kept_outside(outside.store.url())),
+            MetricsPlace::Elsewhere(url) => Err(kept_outside(url)),
+        };
+        let sources = SqlSources { state_db: &node.state.path(), rollups };
         node.lake.sql(&sources, &query, &limits)
     };
     blocking(&node, ask).await.map(Json)
+}
+
+fn kept_outside(url: &str) -> String {
+    format!(
+        "metrics are kept outside, at {url}: ask for them in PromQL; the tables metrics_5m and metrics_1h are empty here"
+    )
 }
 
 /// A question in plain words.
