@@ -316,9 +316,9 @@ fn stale_markers_go_out_bit_for_bit() {
     let server = Server::start(|_| None);
     let store = store(&settings(Kind::Prometheus, &server.url));
     let mut marked = series(1, &[]);
-    marked[0].samples.push(Sample::new(UtcMs(5), f64::from_bits(wk_types::STALE_NAN_BITS)));
+    marked[0].samples.push(Sample::new(UtcMs(5), f64::from_bits(wk_types::series::STALE_NAN_BITS)));
     wait(store.send(&marked, Limits::Exact, NOW)).unwrap();
     let sent = plain(&server.requests()[0]);
-    let marker = wk_types::STALE_NAN_BITS.to_le_bytes();
+    let marker = wk_types::series::STALE_NAN_BITS.to_le_bytes();
     assert!(sent.windows(8).any(|window| window == marker));
 }
