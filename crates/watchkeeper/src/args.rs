@@ -73,6 +73,9 @@ pub enum Verb {
     SetupToken,
     /// Confirm that the clock is right, after a jump held back deletion by age
     ConfirmClock,
+    /// Send what the node's own store holds to the one outside that has taken over
+    #[command(subcommand)]
+    Migrate(MigrateVerb),
     /// Check alerting rule files
     #[command(subcommand)]
     Rules(RulesVerb),
@@ -98,6 +101,17 @@ pub enum Verb {
     Replay {
         /// The recording
         file: PathBuf,
+    },
+}
+
+/// What to send.
+#[derive(Subcommand)]
+pub enum MigrateVerb {
+    /// The blocks of the metric store; goes on where an earlier run stopped
+    Metrics {
+        /// Give up the blocks once all has been sent and nothing was refused
+        #[arg(long)]
+        drop: bool,
     },
 }
 

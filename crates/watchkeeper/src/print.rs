@@ -276,6 +276,19 @@ pub fn pipeline(answer: &Value) {
             println!("  {:22} {} records behind", cell(&reader["name"]), reader["lag_records"]);
         }
     }
+    let outside = &answer["outside"]["metrics"];
+    if outside.is_object() {
+        println!("\nmetrics outside: {} at {}", cell(&outside["kind"]), cell(&outside["url"]));
+        for (key, value) in outside.as_object().into_iter().flatten().filter(|(_, value)| value.is_number()) {
+            println!("  {key:22} {value}");
+        }
+        for (reason, refused) in outside["refused"].as_object().into_iter().flatten() {
+            println!("  refused: {} samples, {reason}: {}", refused["samples"], cell(&refused["said"]));
+        }
+        if let Some(error) = outside["last_error"].as_object() {
+            println!("  last error: {} ({})", cell(&error["what"]), time(&error["at"]));
+        }
+    }
     for unknown in list(answer, "unknown_senders") {
         println!(
             "\nunknown: {} over {} ({} times): {}",
@@ -285,6 +298,20 @@ pub fn pipeline(answer: &Value) {
             cell(&unknown["reason"])
         );
     }
+}
+
+/// A line about a migration of metrics.
+pub fn migration(status: &Value) -> String {
+    let mut line = format!("{} samples sent, {} refused", status["samples"], status["refused"]);
+    if status["done"] == true {
+        line += &format!("; everything is there, {} blocks dropped", status["blocks_dropped"]);
+    } else if !status["until"].is_null() {
+        line += &format!("; up to {}, the newest is of {}", time(&status["until"]), time(&status["newest"]));
+    }
+    if let Some(error) = status["error"].as_str() {
+        line += &format!("; {error}");
+    }
+    line
 }
 
 /// Prints journal entries.

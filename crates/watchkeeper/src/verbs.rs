@@ -7,11 +7,14 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::args::{
-    Cli, Common, ConfigVerb, ImportVerb, IncidentArgs, IncidentVerb, JournalVerb, MailVerb, PromqlArgs, QueryVerb,
-    RulesVerb, TokenVerb, Verb,
+    Cli, Common, ConfigVerb, ImportVerb, IncidentArgs, IncidentVerb, JournalVerb, MailVerb, MigrateVerb, PromqlArgs,
+    QueryVerb, RulesVerb, TokenVerb, Verb,
 };
 use crate::client::{Client, default_data};
 use crate::{export, logs, offline, print, ship};
+
+/// How often it is looked how far a migration has come.
+const MIGRATION_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Carries out the command line.
 ///
@@ -37,6 +40,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Export(verb) => runtime()?.block_on(export::run(&verb, &data, common.json)),
         Verb::Import(ImportVerb::Metrics { files }) => runtime()?.block_on(export::import(&files, &data, common.json)),
         Verb::Query(QueryVerb::Logs(args)) => runtime()?.block_on(logs::run(&args, &data, common.json)),
+        Verb::Migrate(MigrateVerb::Metrics { drop }) => runtime()?.block_on(migrate_metrics(&data, drop, common.json)),
         Verb::Doctor { config } => runtime()?.block_on(doctor(data, config, common.json)),
         other => runtime()?.block_on(ask_node(other, &common, data)),
     }
@@ -125,6 +129,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         | Verb::Export(_)
         | Verb::Import(_)
         | Verb::Doctor { .. }
+        | Verb::Migrate(_)
         | Verb::Journal(JournalVerb::Verify { .. }) => unreachable!("handled before"),
     };
     if common.json {
@@ -144,6 +149,31 @@ async fn record(data: &Path, out: &Path, seconds: u64, as_json: bool) -> Result<
     }
     eprintln!("{}: {bytes} bytes; go through it again: watchkeeper replay {0}", out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the node send its own metrics to the store outside, and waits until it has.
+async fn migrate_metrics(data: &Path, drop: bool, as_json: bool) -> Result<ExitCode> {
+    let client = Client::running(data).await?;
+    client.post("/api/v1/migrate/metrics", &json!({ "drop": drop })).await?;
+    let mut told = String::new();
+    let status = loop {
+        let status = client.get("/api/v1/migrate/metrics").await?;
+        if status["running"] != true {
+            break status;
+        }
+        let line = print::migration(&status);
+        if line != told {
+            eprintln!("{line}");
+            told = line;
+        }
+        tokio::time::sleep(MIGRATION_LOOK_EVERY).await;
+    };
+    if as_json {
+        print::json(&status);
+    } else {
+        print::text(&format!("{}\n", print::migration(&status)));
+    }
+    Ok(if status["done"] == true && status["error"].is_null() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn promql(client: &Client, args: &PromqlArgs) -> Result<Value> {

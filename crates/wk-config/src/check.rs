@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::ConfigError;
-use crate::keys::{Config, FORMAT, MailConfig, ScrapeConfig};
+use crate::keys::{Config, FORMAT, MailConfig, MetricsStore, OutsideMetricsConfig, ScrapeConfig, StorageConfig};
 
 /// The longest window for late samples: a block spans no more than a day.
 const LATE_WINDOW_S_MAX: u32 = 86_400;
@@ -59,6 +59,7 @@ impl Config {
         if self.host.interval_s == 0 {
             return invalid("host.interval_s", "must be at least 1");
         }
+        check_metrics_store(&self.storage)?;
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }
@@ -72,6 +73,59 @@ fn check_scrape(at: usize, scrape: &ScrapeConfig) -> Result<(), ConfigError> {
     }
     if scrape.interval_s == 0 || scrape.timeout_s == 0 || scrape.timeout_s > scrape.interval_s {
         return invalid("timeout_s", "must be at least 1 and not longer than interval_s");
+    }
+    Ok(())
+}
+
+fn check_metrics_store(storage: &StorageConfig) -> Result<(), ConfigError> {
+    let invalid = |key: &str, what: &str| {
+        Err(ConfigError::Invalid { key: format!("storage.outside_metrics{key}"), what: what.to_owned() })
+    };
+    match (storage.metrics, &storage.outside_metrics) {
+        (MetricsStore::Embedded, None) => Ok(()),
+        (MetricsStore::Embedded, Some(_)) => invalid(
+            "",
+            "stands beside storage.metrics = \"embedded\"; name the store in storage.metrics, or take the table out",
+        ),
+        (_, None) => {
+            invalid("", "is missing; write [storage.outside_metrics] and url = \"http://…\", the store's address")
+        }
+        (_, Some(outside)) => check_outside_metrics(outside),
+    }
+}
+
+fn check_outside_metrics(outside: &OutsideMetricsConfig) -> Result<(), ConfigError> {
+    let invalid = |key: &str, what: &str| {
+        Err(ConfigError::Invalid { key: format!("storage.outside_metrics.{key}"), what: what.to_owned() })
+    };
+    for (key, url) in [("url", Some(&outside.url)), ("query_url", outside.query_url.as_ref())] {
+        let Some(url) = url else { continue };
+        let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
+            return invalid(key, "must begin with http:// or https://");
+        };
+        if rest.split('/').next().unwrap_or_default().contains('@') {
+            return invalid(key, "holds a user or a password; write user and password_file");
+        }
+    }
+    if outside.user.is_some() != outside.password_file.is_some() {
+        return invalid("user", "needs password_file beside it, and the other way round");
+    }
+    if outside.user.is_some() && outside.bearer_token_file.is_some() {
+        return invalid("bearer_token_file", "stands beside user; keep one of the two");
+    }
+    let speaks_tls = |url: &String| url.starts_with("https://");
+    if outside.authority_file.is_some()
+        && !speaks_tls(&outside.url)
+        && !outside.query_url.as_ref().is_some_and(speaks_tls)
+    {
+        return invalid("authority_file", "needs an address that begins with https://");
+    }
+    if outside
+        .tenant
+        .as_ref()
+        .is_some_and(|tenant| tenant.is_empty() || !tenant.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        return invalid("tenant", "must be of printable ASCII without spaces");
     }
     Ok(())
 }

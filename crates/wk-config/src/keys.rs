@@ -318,6 +318,55 @@ pub struct StorageConfig {
     pub logs_days: u32,
     /// Largest size of the logs in bytes.
     pub logs_bytes_max: u64,
+    /// Which store the metrics are kept in: `embedded`, `victoriametrics`, `mimir` or `prometheus`.
+    pub metrics: MetricsStore,
+    /// The metric store outside, where `metrics` names one.
+    pub outside_metrics: Option<OutsideMetricsConfig>,
+}
+
+/// Which store the metrics are kept in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsStore {
+    /// The node's own.
+    #[default]
+    Embedded,
+    /// `VictoriaMetrics`.
+    VictoriaMetrics,
+    /// Grafana Mimir.
+    Mimir,
+    /// Prometheus with `--web.enable-remote-write-receiver`.
+    Prometheus,
+}
+
+/// A metric store outside: it is written by remote write 1.0, and queries follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutsideMetricsConfig {
+    /// Its address, such as `http://victoria:8428`, with what stands before the paths of its API.
+    pub url: String,
+    /// The address that queries go to, where it is another one.
+    #[serde(default)]
+    pub query_url: Option<String>,
+    /// The tenant, sent as `X-Scope-OrgID`.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// User for HTTP basic authentication.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// File whose first line is the user's password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// File whose first line is a token, sent as `Authorization: Bearer`.
+    #[serde(default)]
+    pub bearer_token_file: Option<PathBuf>,
+    /// File in PEM with the authority that signed its certificate, beside those of the system.
+    #[serde(default)]
+    pub authority_file: Option<PathBuf>,
+    /// Whether samples are kept in a store of the node's own while more than half of the intake log waits for the one
+    /// outside; they are sent from there once it answers.
+    #[serde(default)]
+    pub spill: bool,
 }
 
 impl Default for StorageConfig {
@@ -334,6 +383,8 @@ impl Default for StorageConfig {
             source_series_max: 100_000,
             logs_days: 30,
             logs_bytes_max: 8 << 30,
+            metrics: MetricsStore::default(),
+            outside_metrics: None,
         }
     }
 }

@@ -12,7 +12,7 @@ mod origin;
 pub use error::ConfigError;
 pub use keys::{
     AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
-    PostgresConfig, RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
+    MetricsStore, OutsideMetricsConfig, PostgresConfig, RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
 };
 pub use network::Network;
 pub use origin::{Origin, Value};

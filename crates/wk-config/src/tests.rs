@@ -35,6 +35,25 @@ fn values_that_do_not_go_together_say_what_to_write() {
 }
 
 #[test]
+fn a_metric_store_outside_is_named_and_addressed() {
+    let outside = |metrics: &str, table: &str| {
+        format!("[storage]\nmetrics = \"{metrics}\"\n[storage.outside_metrics]\nurl = \"http://store:8428\"\n{table}\n")
+    };
+    for metrics in ["victoriametrics", "mimir", "prometheus"] {
+        let config = Config::parse(&outside(metrics, "tenant = \"ship-7\"\nspill = true")).unwrap();
+        assert!(config.storage.outside_metrics.is_some_and(|outside| outside.spill));
+    }
+    insta::assert_snapshot!(refused("[storage]\nmetrics = \"mimir\"\n"), @r#"storage.outside_metrics: is missing; write [storage.outside_metrics] and url = "http://…", the store's address"#);
+    insta::assert_snapshot!(refused(&outside("embedded", "")), @r#"storage.outside_metrics: stands beside storage.metrics = "embedded"; name the store in storage.metrics, or take the table out"#);
+    insta::assert_snapshot!(refused(&outside("mimir", "user = \"a\"")), @"storage.outside_metrics.user: needs password_file beside it, and the other way round");
+    insta::assert_snapshot!(refused(&outside("mimir", "user = \"a\"\npassword_file = \"p\"\nbearer_token_file = \"t\"")), @"storage.outside_metrics.bearer_token_file: stands beside user; keep one of the two");
+    insta::assert_snapshot!(refused(&outside("mimir", "authority_file = \"ca.pem\"")), @"storage.outside_metrics.authority_file: needs an address that begins with https://");
+    insta::assert_snapshot!(refused(&outside("mimir", "query_url = \"http://a:b@store\"")), @"storage.outside_metrics.query_url: holds a user or a password; write user and password_file");
+    insta::assert_snapshot!(refused(&outside("mimir", "tenants = \"a\"")), @r#"the key "tenants" does not exist (line 5); did you mean "tenant"?"#);
+    assert!(refused(&outside("influx", "")).contains("victoriametrics"));
+}
+
+#[test]
 fn a_wrong_type_names_the_line() {
     let text = refused("name = \"x\"\n[host]\ninterval_s = \"often\"\n");
     assert!(text.contains("line 3"), "{text}");

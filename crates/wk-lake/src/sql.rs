@@ -50,8 +50,8 @@ const STEPS_PER_LOOK: i32 = 10_000;
 pub struct SqlSources<'a> {
     /// The node's state database.
     pub state_db: &'a Path,
-    /// The rollups of metrics; without, their tables cannot be read.
-    pub rollups: Option<Arc<dyn RollupSource>>,
+    /// The rollups of metrics, or why their tables cannot be read.
+    pub rollups: Result<Arc<dyn RollupSource>, String>,
 }
 
 /// What a query may cost.
@@ -132,7 +132,7 @@ const NUMBER_COLUMNS: [&str; 6] = ["score", "avg", "min", "max", "last", "increa
 /// What a statement's parts share.
 pub(crate) struct Session {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) rollups: Option<Arc<dyn RollupSource>>,
+    pub(crate) rollups: Result<Arc<dyn RollupSource>, String>,
     pub(crate) deadline: Deadline,
     /// The failure behind an error that SQLite only knows as text.
     failure: Mutex<Option<LakeError>>,

@@ -11,6 +11,7 @@ use crate::folder::setup_token_path;
 use crate::gauges::free_bytes;
 use crate::http::Problem;
 use crate::node::Node;
+use crate::outside::has_spilled;
 
 /// Share of the disk below which the node warns.
 const DISK_FREE_MIN: f64 = 0.05;
@@ -57,6 +58,7 @@ pub fn examine(node: &Node) -> Result<Vec<Finding>, Problem> {
     limits(node, &mut findings);
     sources(node, &mut findings)?;
     mail(node, &mut findings)?;
+    outside(node, &mut findings);
     if node.state.accounts()?.is_empty() {
         let file = setup_token_path(node.folder.root());
         findings.push(Finding::new(
@@ -154,6 +156,45 @@ fn limits(node: &Node, findings: &mut Vec<Finding>) {
                 source.refused, source.source, source.series
             ),
             "find out what makes so many series of it; or raise storage.source_series_max",
+        ));
+    }
+}
+
+/// The metric store outside, and what waits for one.
+fn outside(node: &Node, findings: &mut Vec<Finding>) {
+    let Some(outside) = &node.outside_metrics else {
+        if has_spilled(&node.folder) {
+            findings.push(Finding::new(
+                Grade::Warning,
+                format!(
+                    "{} holds samples that were never sent to the metric store outside",
+                    node.folder.spill().display()
+                ),
+                "name that store again in storage.metrics until it has them; else delete the folder",
+            ));
+        }
+        return;
+    };
+    let (url, counts) = (outside.store.url(), outside.counts().clone());
+    if let (Some(since), Some(error)) = (counts.failing_since, &counts.last_error) {
+        findings.push(Finding::new(
+            Grade::Error,
+            format!("the metric store at {url} has taken nothing for {}: {}", now().since(since), error.what),
+            "start it, or mend [storage.outside_metrics]; samples wait in the intake log until then",
+        ));
+    }
+    for (reason, refused) in &counts.refused {
+        findings.push(Finding::new(
+            Grade::Warning,
+            format!("the metric store at {url} refused {} samples for good ({reason}): {}", refused.samples, refused.said),
+            "which ones: watchkeeper journal list --kind metrics_refused; Prometheus takes late samples only with out_of_order_time_window",
+        ));
+    }
+    if counts.future > 0 {
+        findings.push(Finding::new(
+            Grade::Warning,
+            format!("{} samples were over 10 min in the future and are not kept", counts.future),
+            "check the senders' clocks: watchkeeper pipeline shows who sends",
         ));
     }
 }

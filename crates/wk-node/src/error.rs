@@ -74,6 +74,12 @@ pub enum NodeError {
         /// The cargo feature that has it.
         feature: &'static str,
     },
+    /// The settings of a store outside cannot be used.
+    #[error("could not set up the store outside: {what}")]
+    Outside {
+        /// What is wrong.
+        what: String,
+    },
     /// One of the stores cannot be opened or written.
     #[error("could not open the {store}")]
     Store {
@@ -92,9 +98,12 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } | Self::NotBuilt { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::Tls { .. }
+            | Self::Rules { .. }
+            | Self::Mail { .. }
+            | Self::Scrape { .. }
+            | Self::Outside { .. }
+            | Self::NotBuilt { .. } => ErrorKind::InvalidInput,
         }
     }
 
@@ -120,6 +129,7 @@ impl NodeError {
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
+            Self::Outside { .. } => "mend [storage.outside_metrics] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::NotBuilt { feature, .. } => {
                 format!("take it out of the configuration, or build with: cargo build --release --features {feature}")

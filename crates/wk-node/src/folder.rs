@@ -66,6 +66,12 @@ impl DataFolder {
         self.root.join("metrics")
     }
 
+    /// Where the metric blocks are that wait for a store outside.
+    #[must_use]
+    pub fn spill(&self) -> PathBuf {
+        self.root.join("metrics-spill")
+    }
+
     /// Where the log files are.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

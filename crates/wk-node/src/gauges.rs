@@ -5,7 +5,7 @@ use wk_promql::{Limits, Query, Value as Answer};
 use wk_types::Labels;
 
 use crate::clock::now;
-use crate::node::Node;
+use crate::node::{MetricsPlace, Node};
 
 /// Share of the processors that is busy.
 pub const CPU_RATIO: &str = r#"1 - avg(rate(node_cpu_seconds_total{job="host",mode="idle"}[1m]))"#;
@@ -16,11 +16,18 @@ const DISK_RATIO: &str =
     r#"1 - node_filesystem_avail_bytes{job="host"} / (node_filesystem_size_bytes{job="host"} > 16777216)"#;
 const DISK_SIZE: &str = r#"node_filesystem_size_bytes{job="host"}"#;
 
-/// Evaluates PromQL now; labels and values of the vector.
+/// Evaluates PromQL now, wherever the metrics are; labels and values of the vector.
 ///
 /// # Errors
 /// What is wrong with the query, in words.
 pub fn vector(node: &Node, query: &str) -> Result<Vec<(Labels, f64)>, String> {
+    match node.metrics_place() {
+        MetricsPlace::Here => {}
+        MetricsPlace::Outside(outside) => return outside.vector(query),
+        MetricsPlace::Elsewhere(url) => {
+            return Err(format!("metrics are kept outside, at {url}; start the node, or ask there"));
+        }
+    }
     let parsed = Query::parse(query).map_err(|error| error.to_string())?;
     match parsed.instant(&node.metrics, now(), &Limits::default()).map_err(|error| error.to_string())? {
         Answer::Vector(rows) => Ok(rows.into_iter().map(|(labels, sample)| (labels, sample.value)).collect()),

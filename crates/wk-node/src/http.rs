@@ -10,6 +10,7 @@ mod import;
 pub mod incidents;
 mod ingest;
 mod logs;
+mod migrate;
 mod openapi;
 mod params;
 mod pieces;
@@ -106,6 +107,8 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         admin::journal,
         admin::journal_head,
         admin::confirm_clock,
+        migrate::begin_metrics,
+        migrate::show_metrics,
     )
 )]
 struct Description;
@@ -156,6 +159,7 @@ fn people() -> Router<Arc<Node>> {
         .route("/api/v1/setup", post(session::set_up))
         .route("/api/v1/setup-token", post(admin::issue_setup_token))
         .route("/api/v1/clock/confirm", post(admin::confirm_clock))
+        .route("/api/v1/migrate/metrics", get(migrate::show_metrics).post(migrate::begin_metrics))
         .route("/api/v1/tokens", get(admin::list).post(admin::create))
         .route("/api/v1/tokens/{id}", delete(admin::revoke))
         .route("/api/v1/mails", get(admin::mails))

@@ -8,8 +8,10 @@ pub mod folder;
 pub mod gauges;
 pub mod http;
 mod mail;
+mod migrate;
 mod node;
 mod offline;
+mod outside;
 mod own_metrics;
 mod pipeline;
 #[cfg(feature = "pgwire")]

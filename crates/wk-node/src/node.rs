@@ -17,9 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::folder::DataFolder;
+use crate::migrate::Migration;
+use crate::outside::OutsideMetrics;
 use crate::pipeline::bridge::IntakeBridge;
 use crate::pipeline::identity::NodeIdentity;
-use crate::pipeline::readers::{LOGS, METRICS};
+use crate::pipeline::readers::{self, LOGS, METRICS};
 use crate::pipeline::stages::{Health, Stages};
 use crate::ship::CLOCK;
 use crate::sources::SourceRegistry;
@@ -41,6 +43,12 @@ pub struct Node {
     pub intake: IntakeLog,
     /// The metric store.
     pub metrics: MetricStore,
+    /// The metric store outside that has taken over from it, where there is one.
+    pub outside_metrics: Option<Arc<OutsideMetrics>>,
+    /// Of a node that is down, where its metrics were kept when it ran, where that was outside.
+    pub metrics_elsewhere: Option<String>,
+    /// The way of what the metric store holds to the one outside.
+    pub migration: Migration,
     /// The logs.
     pub lake: Lake,
     /// Journal, registry, accounts, spool.
@@ -71,7 +79,28 @@ pub struct Node {
     pub stop: CancellationToken,
 }
 
+/// Where the metrics are that are asked for.
+#[derive(Clone, Copy)]
+pub enum MetricsPlace<'a> {
+    /// In the node's own store.
+    Here,
+    /// In a store outside.
+    Outside(&'a Arc<OutsideMetrics>),
+    /// In a store outside at this address, to which only the running node has the way.
+    Elsewhere(&'a str),
+}
+
 impl Node {
+    /// Where the metrics are.
+    #[must_use]
+    pub fn metrics_place(&self) -> MetricsPlace<'_> {
+        match (&self.outside_metrics, &self.metrics_elsewhere) {
+            (Some(outside), _) => MetricsPlace::Outside(outside),
+            (None, Some(url)) => MetricsPlace::Elsewhere(url),
+            (None, None) => MetricsPlace::Here,
+        }
+    }
+
     /// Tells whether the node can take in and answer: its stores have read what was on disk at the start, and neither
     /// they nor the intake log are failing.
     #[must_use]
@@ -84,7 +113,9 @@ impl Node {
             return true;
         }
         let reached = self.stages.all_reached();
-        let ready = [METRICS, LOGS].iter().all(|reader| reached.get(reader).is_some_and(|seq| *seq >= self.caught_up));
+        // A store outside may be away: the node takes in all the same.
+        let embedded = readers::names(&self.config).into_iter().filter(|name| [METRICS, LOGS].contains(name));
+        let ready = embedded.into_iter().all(|reader| reached.get(reader).is_some_and(|seq| *seq >= self.caught_up));
         self.ready.store(ready, Ordering::Relaxed);
         ready
     }

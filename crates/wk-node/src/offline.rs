@@ -16,6 +16,7 @@ use crate::error::NodeError;
 use crate::folder::DataFolder;
 use crate::http::server::Peer;
 use crate::node::Node;
+use crate::outside;
 use crate::pipeline::readers::{LOGS, METRICS};
 use crate::ship::{Purpose, open_node};
 
@@ -39,7 +40,9 @@ impl OfflineNode {
         let data = data.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
             let folder = DataFolder::open(&data)?;
-            let (node, _, _) = open_node(Config::default(), folder, CancellationToken::new(), Purpose::Read)?;
+            let elsewhere = outside::noted_place(&folder);
+            let (mut node, _, _) = open_node(Config::default(), folder, CancellationToken::new(), Purpose::Read)?;
+            node.metrics_elsewhere = elsewhere;
             catch_up(&node)?;
             Ok(Arc::new(node))
         });

@@ -10,6 +10,7 @@ use wk_types::{Body, DurationMs, Labels, NewRecord, Sample, Series, SeriesSample
 
 use crate::clock::now;
 use crate::node::Node;
+use crate::outside::OutsideMetrics;
 
 /// How often the node's own metrics are stored.
 const EVERY: Duration = Duration::from_secs(15);
@@ -42,6 +43,14 @@ enum Metric {
     MetricsLate,
     MetricsRefused,
     MetricsBytes,
+    OutsideSent,
+    OutsideRequests,
+    OutsideBytes,
+    OutsideFailures,
+    OutsideRefused,
+    OutsideLag,
+    OutsideSpilled,
+    OutsideSpillBytes,
     LogsStored,
     LogsBytes,
     EngineSeries,
@@ -91,6 +100,20 @@ impl Metric {
             Self::MetricsLate => ("watchkeeper_metrics_late_samples_total", "Samples stored out of order.", true),
             Self::MetricsRefused => ("watchkeeper_metrics_refused_samples_total", "Samples refused, by reason.", true),
             Self::MetricsBytes => ("watchkeeper_metrics_size_bytes", "Metric blocks on disk.", false),
+            Self::OutsideSent => ("watchkeeper_outside_sent_samples_total", "Samples a store outside has taken.", true),
+            Self::OutsideRequests => ("watchkeeper_outside_requests_total", "Requests made to a store outside.", true),
+            Self::OutsideBytes => ("watchkeeper_outside_sent_bytes_total", "Bytes sent to a store outside.", true),
+            Self::OutsideFailures => {
+                ("watchkeeper_outside_failed_requests_total", "Requests to a store outside that are made again.", true)
+            }
+            Self::OutsideRefused => {
+                ("watchkeeper_outside_refused_samples_total", "Samples a store outside will not have, by reason.", true)
+            }
+            Self::OutsideLag => ("watchkeeper_outside_lag_seconds", "Age of the oldest sample that waits.", false),
+            Self::OutsideSpilled => {
+                ("watchkeeper_outside_spilled_samples_total", "Samples put aside until a store outside answers.", true)
+            }
+            Self::OutsideSpillBytes => ("watchkeeper_outside_spill_size_bytes", "What was put aside, on disk.", false),
             Self::LogsStored => ("watchkeeper_logs_stored_records_total", "Log records stored.", true),
             Self::LogsBytes => ("watchkeeper_logs_size_bytes", "Logs on disk.", false),
             Self::EngineSeries => ("watchkeeper_engine_series", "Series that detectors follow.", false),
@@ -214,6 +237,9 @@ fn stores(node: &Node, rows: &mut Rows) {
     ] {
         rows.add_with(Metric::MetricsRefused, &[("reason", reason)], count as f64);
     }
+    if let Some(outside) = &node.outside_metrics {
+        outside_store(outside, rows);
+    }
     rows.add(Metric::LogsStored, lake.appended as f64);
     rows.add(Metric::LogsBytes, lake.bytes as f64);
     rows.add(Metric::EngineSeries, engine.series as f64);
@@ -229,6 +255,27 @@ fn stores(node: &Node, rows: &mut Rows) {
         rows.add_with(Metric::EngineRefused, &[("bound", bound)], count as f64);
     }
     rows.add(Metric::EngineSeconds, counts.step_seconds_total);
+}
+
+fn outside_store(outside: &OutsideMetrics, rows: &mut Rows) {
+    let labels = [("store", "metrics")];
+    let counts = outside.counts().clone();
+    for (metric, value) in [
+        (Metric::OutsideSent, counts.sent),
+        (Metric::OutsideRequests, counts.requests),
+        (Metric::OutsideBytes, counts.bytes),
+        (Metric::OutsideFailures, counts.failures),
+        (Metric::OutsideSpilled, counts.spilled),
+    ] {
+        rows.add_with(metric, &labels, value as f64);
+    }
+    for (reason, refused) in &counts.refused {
+        rows.add_with(Metric::OutsideRefused, &[labels[0], ("reason", reason)], refused.samples as f64);
+    }
+    rows.add_with(Metric::OutsideLag, &labels, outside.lag_seconds());
+    if let Some(spill) = &outside.spill {
+        rows.add_with(Metric::OutsideSpillBytes, &labels, spill.store.stats().bytes as f64);
+    }
 }
 
 /// What stands in the state database; left out while that cannot be read, which the health of the node then tells.

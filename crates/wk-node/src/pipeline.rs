@@ -4,3 +4,4 @@ pub mod bridge;
 pub mod identity;
 pub mod readers;
 pub mod stages;
+pub mod transfer;

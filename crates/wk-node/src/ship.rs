@@ -29,7 +29,9 @@ use crate::error::NodeError;
 use crate::folder::{DataFolder, socket_path};
 use crate::http::server::{bind_tcp, bind_unix, serve_tcp, serve_unix};
 use crate::http::{self, tls};
+use crate::migrate::Migration;
 use crate::node::Node;
+use crate::outside::{self, OutsideMetrics};
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers;
 use crate::pipeline::stages::Health;
@@ -44,6 +46,8 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10);
 const END_MAX: Duration = Duration::from_millis(1_500);
 /// How long the stores may take to write what they hold in memory; the next start reads it from the intake log else.
 const FLUSH_MAX: Duration = Duration::from_millis(2_500);
+/// The intake log has room for so many segments: only whole ones are freed.
+const SEGMENTS_MIN: u64 = 8;
 /// The part of the node that tells the engine the time; it fails where nothing can be appended.
 pub(crate) const CLOCK: &str = "clock";
 
@@ -115,7 +119,11 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
         Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
     let unix = bind_unix(&socket_path(&data))?;
 
+    let outside_metrics = OutsideMetrics::open(&config, &base, &folder)?;
+    outside::note_place(&folder, outside_metrics.as_deref())
+        .map_err(|source| NodeError::Folder { path: data.clone(), source })?;
     let (mut node, engine, engine_at) = open_node(config, folder, stop.clone(), Purpose::Run)?;
+    node.outside_metrics = outside_metrics;
     node.scraper.clone_from(&prepared.scraper);
     node.rules = summaries;
     let node = Arc::new(node);
@@ -265,6 +273,9 @@ pub(crate) fn open_node(
         identity,
         series: SeriesCache::default(),
         sources: SourceRegistry::default(),
+        outside_metrics: None,
+        metrics_elsewhere: None,
+        migration: Migration::default(),
         scraper: None,
         metadata: MetadataTable::default(),
         rules: Vec::new(),
@@ -295,10 +306,12 @@ fn open_stores(
 ) -> Result<(IntakeLog, MetricStore, Lake), NodeError> {
     let io = Arc::new(SystemIo);
     let storage = &config.storage;
+    let defaults = IntakeOptions::new(wall());
     let options = IntakeOptions {
         bytes_max: storage.intake_bytes_max,
-        readers_required: [readers::METRICS, readers::LOGS, readers::ENGINE].map(str::to_owned).to_vec(),
-        ..IntakeOptions::new(wall())
+        segment_bytes_max: defaults.segment_bytes_max.min(storage.intake_bytes_max / SEGMENTS_MIN),
+        readers_required: readers::names(config).map(str::to_owned).to_vec(),
+        ..defaults
     };
     let (intake, report) = IntakeLog::open(io.clone(), &folder.intake(), options).map_err(store_error("intake log"))?;
     tracing::info!(last = %report.last, segments = report.segments, bytes = report.bytes, "intake log opened");

@@ -38,6 +38,14 @@ fn event_line(kind: &str, body: &Value) -> String {
         "intake_damaged" => {
             format!("records r{} to r{} of the intake log are damaged: {}", body["first"], body["last"], text("what"))
         }
+        "metrics_refused" => {
+            format!(
+                "the metric store outside refused {} samples ({}): {}",
+                body["samples"],
+                text("reason"),
+                text("said")
+            )
+        }
         _ => kind.replace('_', " "),
     }
 }

@@ -6,7 +6,7 @@ use wk_types::{DurationMs, IncidentId, Seq, SignalId, UtcMs};
 
 use crate::http::Problem;
 use crate::node::Node;
-use crate::pipeline::readers::{ENGINE, LOGS, METRICS};
+use crate::pipeline::readers::{ENGINE, LOGS, METRICS, METRICS_OUTSIDE};
 use crate::story;
 
 /// One stage that an event has passed.
@@ -92,6 +92,9 @@ fn record(node: &Node, seq: Seq, trail: &mut Trail) -> Result<(), Problem> {
     let stored = |cursor: Seq| if cursor >= seq { "in a file" } else { "in memory, and in the intake log" };
     if passed(METRICS) {
         trail.add("metric store", None, format!("taken in; {}", stored(node.metrics.cursor())));
+    }
+    if passed(METRICS_OUTSIDE) {
+        trail.add("metric store outside", None, "sent, or in the spill");
     }
     if passed(LOGS) {
         trail.add("log store", None, format!("taken in; {}", stored(node.lake.cursor())));

@@ -5,7 +5,6 @@
 
 pub mod metrics;
 pub mod random;
-pub mod remote_write;
 pub mod syslog;
 
 pub use metrics::{MetricWorkload, MetricWorkloadOptions};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use wk_sim::remote_write::WriteRequest;
+use wk_connect::remote_write::WriteRequest;
 use wk_types::{Labels, Sample};
 
 use super::store::{Store, client};

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use wk_block::Writer;
-use wk_sim::remote_write::WriteRequest;
+use wk_connect::remote_write::WriteRequest;
 use wk_sim::{MetricWorkload, MetricWorkloadOptions};
 use wk_types::{DurationMs, UtcMs};
 

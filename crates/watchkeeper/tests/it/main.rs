@@ -17,6 +17,7 @@ mod ingest;
 mod interop;
 mod lifecycle;
 mod log_search;
+mod outgrown;
 mod postgres;
 mod prometheus_api;
 mod remote_write;

@@ -98,8 +98,7 @@ pub(crate) struct MetricCursor<'vtab> {
 
 impl MetricCursor<'_> {
     fn start(&mut self, asked: &Asked) -> Result<(), LakeError> {
-        let source = self.session.rollups.as_ref();
-        let source = source.ok_or_else(|| LakeError::query("this node keeps no rollups of metrics"))?;
+        let source = self.session.rollups.as_ref().map_err(|why| LakeError::query(why.as_str()))?;
         let (mut matchers, mut is_nothing) = (Vec::new(), asked.is_nothing);
         self.asset = None;
         for (condition, text) in &asked.texts {

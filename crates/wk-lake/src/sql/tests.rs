@@ -63,7 +63,7 @@ impl Ship {
     }
 
     fn sources(&self) -> SqlSources<'_> {
-        SqlSources { state_db: &self.state, rollups: Some(Arc::new(MadeRollups)) }
+        SqlSources { state_db: &self.state, rollups: Ok(Arc::new(MadeRollups)) }
     }
 
     fn ask(&self, query: &str) -> Result<SqlAnswer, LakeError> {
@@ -408,9 +408,9 @@ fn rollups_of_metrics_are_tables() {
         ),
         json!([["host-1", 12]])
     );
-    let none = SqlSources { state_db: &ship.state, rollups: None };
+    let none = SqlSources { state_db: &ship.state, rollups: Err("metrics live elsewhere".to_owned()) };
     let error = ship.lake.sql(&none, "SELECT * FROM metrics_1h", &SqlLimits::default()).unwrap_err();
-    assert!(error.to_string().contains("no rollups"), "{error}");
+    assert!(error.to_string().contains("live elsewhere"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod answer;
 pub mod evaluate;
 pub mod metadata;
+mod outside;
 mod parameters;
 pub mod rules;
 pub mod series;

@@ -7,14 +7,14 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use wk_lake::{Cancel, LakeError, SqlAnswer, SqlLimits, SqlParameter, SqlSources};
-use wk_types::DurationMs;
+use wk_types::{DurationMs, RollupSource};
 
 use crate::assist::NodeShip;
 use crate::http::auth::Viewer;
 use crate::http::extract::Form;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
-use crate::node::Node;
+use crate::node::{MetricsPlace, Node};
 
 /// Most rows answered.
 const ROWS_MAX: usize = 10_000;
@@ -57,7 +57,18 @@ pub fn shape(node: &Node, query: &str) -> Result<wk_lake::SqlShape, LakeError> {
 }
 
 fn sources<'a>(node: &Node, state_db: &'a Path) -> SqlSources<'a> {
-    SqlSources { state_db, rollups: Some(Arc::new(node.metrics.clone())) }
+    let rollups: Result<Arc<dyn RollupSource>, String> = match node.metrics_place() {
+        MetricsPlace::Here => Ok(Arc::new(node.metrics.clone())),
+        MetricsPlace::Outside(outside) => Err(kept_outside(outside.store.url())),
+        MetricsPlace::Elsewhere(url) => Err(kept_outside(url)),
+    };
+    SqlSources { state_db, rollups }
+}
+
+fn kept_outside(url: &str) -> String {
+    format!(
+        "metrics are kept outside, at {url}: ask for them in PromQL; the tables metrics_5m and metrics_1h are empty here"
+    )
 }
 
 /// A question in plain words.

@@ -15,6 +15,7 @@ use crate::http::auth::Viewer;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
 use crate::node::Node;
+use crate::pipeline::readers::METRICS_OUTSIDE;
 use crate::{doctor, gauges, trace};
 
 /// Most open incidents counted.
@@ -126,6 +127,10 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
                 "source": source.source, "series": source.series, "refused": source.refused,
             })).collect::<Vec<_>>(),
         },
+        "outside": {"metrics": node.outside_metrics.as_ref().map(|outside| {
+            outside.describe(intake.readers.iter().find(|reader| reader.name == METRICS_OUTSIDE))
+        })},
+        "migration": {"metrics": node.migration.status()},
         "logs": {
             "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": lake.appended,
         },

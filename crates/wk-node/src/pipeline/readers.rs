@@ -1,9 +1,13 @@
-//! The readers of the intake log: metric store, log lake and engine, each a thread with its own durable cursor.
+//! The readers of the intake log: metric store or what has taken over from it, log lake and engine, each a thread with its
+//! own durable cursor.
+
+mod outside;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use wk_config::{Config, MetricsStore};
 use wk_engine::Engine;
 use wk_lake::Lake;
 use wk_store::intake::{Damage, IntakeLog, ReadBatch};
@@ -15,9 +19,12 @@ use crate::clock::now;
 use crate::http::chain;
 use crate::node::Node;
 use crate::pipeline::stages::Stages;
+use outside::OutsideReader;
 
 /// The metric store's name as a reader.
 pub const METRICS: &str = "metrics";
+/// The name of the metric store outside as a reader.
+pub const METRICS_OUTSIDE: &str = "metrics-outside";
 /// The log lake's name as a reader.
 pub const LOGS: &str = "logs";
 /// The engine's name as a reader.
@@ -42,6 +49,22 @@ trait Reader: Send {
     /// Which records it takes in.
     fn kinds(&self) -> Kinds;
 
+    /// Tells whether it takes anything in now; called before the log is read. What it has to do first it does here, a
+    /// little at a time.
+    fn prepare(&mut self) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    /// Where it has to be given records from once more, where what it had taken may be lost.
+    fn rewound(&mut self) -> Option<Seq> {
+        None
+    }
+
+    /// What ails it although it goes on.
+    fn ailment(&self) -> Option<String> {
+        None
+    }
+
     /// Takes in records of these kinds and notes that there are no others up to `next`; called again with the same
     /// records after an error.
     fn take(&mut self, records: &[Arc<IntakeRecord>], next: Seq) -> Result<(), Failure>;
@@ -55,18 +78,32 @@ trait Reader: Send {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Starts the three readers; they end, their stores flushed, after `stop`.
+/// The names of the readers that a node with this configuration has: nothing is freed before all have read it.
+pub fn names(config: &Config) -> [&'static str; 3] {
+    let metrics = if config.storage.metrics == MetricsStore::Embedded { METRICS } else { METRICS_OUTSIDE };
+    [metrics, LOGS, ENGINE]
+}
+
+/// Starts the readers; they end, their stores flushed, after `stop`.
 ///
 /// # Errors
-/// A thread that cannot be started.
+/// A thread that cannot be started, a cursor that cannot be read.
 pub fn start(
     node: &Arc<Node>,
     engine: Engine,
     engine_at: Seq,
     stop: &CancellationToken,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let metrics: (Box<dyn Reader>, Seq) = match &node.outside_metrics {
+        None => (Box::new(MetricReader(node.metrics.clone())), node.metrics.cursor()),
+        Some(outside) => {
+            let mut reader = OutsideReader::new(node, outside, stop).map_err(std::io::Error::other)?;
+            let at = reader.cursor();
+            (Box::new(reader), at)
+        }
+    };
     let readers: [(Box<dyn Reader>, Seq); 3] = [
-        (Box::new(MetricReader(node.metrics.clone())), node.metrics.cursor()),
+        metrics,
         (Box::new(LogReader(node.lake.clone())), node.lake.cursor()),
         (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
     ];
@@ -110,7 +147,10 @@ fn run(node: &Node, mut course: Course, stop: &CancellationToken) {
     let _guard = EndsTheNode(node, name);
     while !stop.is_cancelled() {
         match course.round(WAIT, &now) {
-            Ok(()) => node.health.well(name),
+            Ok(()) => match course.reader.ailment() {
+                None => node.health.well(name),
+                Some(what) => node.health.ill(name, what, now()),
+            },
             Err(error) => {
                 node.health.ill(name, chain(error.as_ref()), now());
                 std::thread::park_timeout(RETRY);
@@ -151,7 +191,14 @@ impl Course {
 
     /// Takes one batch where there is one, and looks after the store. After an error the same records come again.
     fn round(&mut self, wait: Duration, now: &dyn Fn() -> UtcMs) -> Result<(), Failure> {
-        let taken = if self.intake.wait_beyond(self.at, wait) > self.at { self.take_batch() } else { Ok(()) };
+        let taken = match self.reader.prepare() {
+            Ok(true) if self.intake.wait_beyond(self.at, wait) > self.at => self.take_batch(),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Some(at) = self.reader.rewound() {
+            self.at = self.at.min(at);
+        }
         // Also after a failure: a store that is full is mended by being looked after.
         self.intake.advance(self.reader.name(), self.reader.maintain(now())?);
         taken?;

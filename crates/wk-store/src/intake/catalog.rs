@@ -175,11 +175,14 @@ impl Catalog {
 
     /// Each reader, how far it is, and how many records lie before it.
     pub(super) fn readers(&self) -> Vec<ReaderStats> {
-        let lag = |cursor| self.segments.iter().map(|segment| segment.records_after(cursor)).sum();
-        self.readers
-            .iter()
-            .map(|(name, cursor)| ReaderStats { name: name.clone(), cursor: *cursor, lag_records: lag(*cursor) })
-            .collect()
+        let before = |cursor: Seq| self.segments.iter().filter(move |segment| segment.last > cursor);
+        let stats = |(name, cursor): (&String, &Seq)| ReaderStats {
+            name: name.clone(),
+            cursor: *cursor,
+            lag_records: before(*cursor).map(|segment| segment.records_after(*cursor)).sum(),
+            lag_bytes: before(*cursor).map(|segment| segment.bytes).sum(),
+        };
+        self.readers.iter().map(stats).collect()
     }
 
     /// Where to go on after the record `after`; `None` where nothing newer is on disk.

@@ -64,6 +64,8 @@ pub struct ReaderStats {
     pub cursor: Seq,
     /// How many records on disk lie before it.
     pub lag_records: u64,
+    /// How many bytes the segments have that it has not passed.
+    pub lag_bytes: u64,
 }
 
 /// What the log has done since it was opened, and what it holds.

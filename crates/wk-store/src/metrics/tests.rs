@@ -7,6 +7,7 @@ mod late;
 mod measure;
 mod model;
 mod queries;
+mod release;
 mod retention;
 mod rollups;
 mod walk;

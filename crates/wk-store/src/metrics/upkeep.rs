@@ -64,6 +64,21 @@ impl MetricStore {
         self.0.write_part()?;
         Ok(())
     }
+
+    /// Deletes the blocks whose samples all lie at or before `until`, for somebody else has them by now, and answers how
+    /// many there were. Rollups stay, and so does what is in memory.
+    ///
+    /// # Errors
+    /// Files that cannot be removed; they are out of use all the same, and come back at the next start.
+    pub fn release(&self, until: UtcMs) -> Result<usize, MetricError> {
+        let _upkeep = self.0.upkeep();
+        let mut state = self.0.write();
+        let (gone, kept): (Vec<_>, Vec<_>) = state.blocks.iter().cloned().partition(|block| block.last <= until);
+        state.blocks = kept;
+        drop(state);
+        self.0.remove(gone.iter())?;
+        Ok(gone.len())
+    }
 }
 
 impl Shared {

@@ -19,6 +19,7 @@ enum Reason {
     Execution,
     Timeout,
     Unavailable,
+    Upstream,
     Internal,
 }
 
@@ -38,6 +39,7 @@ impl Reason {
             Self::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Upstream => (StatusCode::BAD_GATEWAY, "unavailable"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
@@ -59,6 +61,17 @@ impl Refusal {
     /// What took too long.
     pub fn timeout(message: &str) -> Self {
         Self { reason: Reason::Timeout, message: message.to_owned() }
+    }
+
+    /// Metrics that are kept outside, where only the running node knows the way.
+    pub fn elsewhere(url: &str) -> Self {
+        let message = format!("metrics are kept outside, at {url}; start the node, or ask there");
+        Self { reason: Reason::Unavailable, message }
+    }
+
+    /// A store outside that does not answer, or not as it should.
+    pub fn upstream(error: &dyn std::error::Error) -> Self {
+        Self { reason: Reason::Upstream, message: chain(error) }
     }
 
     /// A failure of the kind that it says.

@@ -11,6 +11,7 @@ use wk_promql::{Limits, Query, Value};
 use wk_types::DurationMs;
 
 use super::answer::{Refusal, answer, cut, success, success_with};
+use super::outside::{Path, forwarded};
 use super::parameters::{limit, needed, read_span, span, time, time_or_now};
 use crate::http::auth::Viewer;
 use crate::http::params::Params;
@@ -28,6 +29,9 @@ static SLOTS: Semaphore = Semaphore::const_new(QUERIES_MAX);
 /// Evaluates PromQL at one instant.
 #[utoipa::path(get, path = "/api/v1/query", tag = "prometheus", params(("query" = String, Query), ("time" = Option<String>, Query), ("timeout" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = Object), (status = 400, body = Object), (status = 422, body = Object), (status = 503, body = Object)))]
 pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
+    if let Some(answer) = forwarded(&node, Path::form(&["query"]), &params).await {
+        return answer;
+    }
     evaluated(node, params, |node, params, limits| {
         let at = time_or_now(params, "time")?;
         let history = node.metrics.history();
@@ -39,6 +43,9 @@ pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -
 /// Evaluates PromQL at every step of a range.
 #[utoipa::path(get, path = "/api/v1/query_range", tag = "prometheus", params(("query" = String, Query), ("start" = String, Query), ("end" = String, Query), ("step" = String, Query), ("timeout" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = Object), (status = 400, body = Object), (status = 422, body = Object), (status = 503, body = Object)))]
 pub async fn query_range(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
+    if let Some(answer) = forwarded(&node, Path::form(&["query_range"]), &params).await {
+        return answer;
+    }
     evaluated(node, params, |node, params, limits| {
         let (start, end) = (time(params, "start")?, time(params, "end")?);
         let step = read_span("step", needed(params, "step")?)?;

@@ -10,6 +10,7 @@ use wk_types::series::SourceError;
 use wk_types::{Labels, Matcher, UtcMs};
 
 use super::answer::{Answer, Refusal, answer, cut, success_with};
+use super::outside::{self, forwarded};
 use super::parameters::{limit, selectors, span};
 use crate::http::auth::Viewer;
 use crate::http::params::Params;
@@ -21,6 +22,9 @@ const SERIES_MAX: usize = 50_000;
 /// Lists label names.
 #[utoipa::path(get, path = "/api/v1/labels", tag = "prometheus", params(("match[]" = Option<Vec<String>>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = Object), (status = 400, body = Object)))]
 pub async fn labels(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
+    if let Some(answer) = forwarded(&node, outside::Path::form(&["labels"]), &params).await {
+        return answer;
+    }
     answer(node, move |node| list(&params, |matchers, from, to| node.metrics.label_names(matchers, from, to))).await
 }
 
@@ -32,6 +36,9 @@ pub async fn label_values(
     Path(name): Path<String>,
     params: Params,
 ) -> Response {
+    if let Some(answer) = forwarded(&node, outside::Path::plain(&["label", &name, "values"]), &params).await {
+        return answer;
+    }
     answer(node, move |node| {
         let name = unescaped(&name);
         list(&params, |matchers, from, to| node.metrics.label_values(&name, matchers, from, to))
@@ -42,6 +49,9 @@ pub async fn label_values(
 /// Lists series by their labels.
 #[utoipa::path(get, path = "/api/v1/series", tag = "prometheus", params(("match[]" = Vec<String>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = Object), (status = 400, body = Object)))]
 pub async fn series(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
+    if let Some(answer) = forwarded(&node, outside::Path::form(&["series"]), &params).await {
+        return answer;
+    }
     answer(node, move |node| found_series(node, &params)).await
 }
 

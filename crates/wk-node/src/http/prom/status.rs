@@ -13,6 +13,7 @@ use wk_types::{DurationMs, ErrorKind, Labels, UtcMs};
 
 use super::answer::{Answer, Refusal, answer, success};
 use super::evaluate::{QUERIES_MAX, QUERY_MAX};
+use super::outside::{Path, forwarded};
 use super::parameters::limit;
 use crate::clock::now;
 use crate::http::auth::{Admin, Viewer};
@@ -105,6 +106,9 @@ pub async fn flags(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Response {
 /// Counts the series of the last two hours: by metric, by label and by pair, and how much their values take.
 #[utoipa::path(get, path = "/api/v1/status/tsdb", tag = "prometheus", params(("limit" = Option<usize>, Query)), responses((status = 200, body = Object), (status = 400, body = Object)))]
 pub async fn tsdb(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Response {
+    if let Some(answer) = forwarded(&node, Path::plain(&["status", "tsdb"]), &params).await {
+        return answer;
+    }
     answer(node, move |node| cardinality(node, limit(&params, "limit")?.unwrap_or(ENTRIES_DEFAULT))).await
 }
 

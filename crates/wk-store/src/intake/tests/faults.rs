@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::io::faulty::{Fault, FaultKind, FaultyIo};
+use std::collections::BTreeMap;
 
 /// Records of one run; with [`small_segments`] they fill several segments.
 const RECORDS: u64 = 24;
