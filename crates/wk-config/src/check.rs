@@ -51,6 +51,7 @@ impl Config {
             return invalid("host.interval_s", "must be at least 1");
         }
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
+        crate::navigation::check(self)?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }
 }

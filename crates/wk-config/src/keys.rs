@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wk_types::{EdgeKind, Severity};
 
+use crate::navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 use crate::network::Network;
 
 /// The number of the file format this version reads.
@@ -30,6 +31,12 @@ pub struct Config {
     pub syslog: SyslogConfig,
     /// Prometheus targets to scrape.
     pub scrape: Vec<ScrapeConfig>,
+    /// NMEA 0183 from navigation equipment.
+    pub nmea: Vec<NmeaConfig>,
+    /// gpsd daemons.
+    pub gpsd: Vec<GpsdConfig>,
+    /// Signal K servers.
+    pub signalk: Vec<SignalKConfig>,
     /// Assets and the names they answer to.
     pub asset: Vec<AssetConfig>,
     /// Edges between assets.
@@ -54,6 +61,9 @@ impl Default for Config {
             logs: LogsConfig::default(),
             syslog: SyslogConfig::default(),
             scrape: Vec::new(),
+            nmea: Vec::new(),
+            gpsd: Vec::new(),
+            signalk: Vec::new(),
             asset: Vec::new(),
             edge: Vec::new(),
             rules: RulesConfig::default(),

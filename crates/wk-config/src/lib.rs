@@ -6,6 +6,7 @@
 mod check;
 mod error;
 mod keys;
+mod navigation;
 mod network;
 mod origin;
 
@@ -14,6 +15,7 @@ pub use keys::{
     AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
     RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
 };
+pub use navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 pub use network::Network;
 pub use origin::{Origin, Value};
 

@@ -33,6 +33,16 @@ fn values_that_do_not_go_together_say_what_to_write() {
 }
 
 #[test]
+fn navigation_sources_say_what_they_lack() {
+    insta::assert_snapshot!(refused("[[nmea]]\nname = \"bridge\"\n"), @"nmea[0].udp: exactly one of udp, tcp and serial says where the sentences come from");
+    insta::assert_snapshot!(refused("[[nmea]]\nname = \"bridge\"\ntcp = \"a:1\"\nserial = \"/dev/ttyS0\"\n"), @"nmea[0].udp: exactly one of udp, tcp and serial says where the sentences come from");
+    insta::assert_snapshot!(refused("[[nmea]]\nname = \"bridge\"\nudp = [\"239.192.0.4:60004\"]\n"), @r#"nmea[0].allow_networks: datagrams carry no token, so an address other than loopback needs the networks that may send, such as ["10.20.0.0/16"]"#);
+    insta::assert_snapshot!(refused("[[gpsd]]\nname = \"a\"\n[[gpsd]]\nname = \"a\"\n"), @r#"gpsd.name: "a" stands twice; each source needs its own name"#);
+    insta::assert_snapshot!(refused("[[gpsd]]\nname = \"a\"\nresolution_s = 0\n"), @"gpsd.resolution_s: must be at least 1");
+    insta::assert_snapshot!(refused("[[signalk]]\nname = \"a\"\nurl = \"http://x\"\n"), @"signalk[0].url: must begin with ws://");
+}
+
+#[test]
 fn a_wrong_type_names_the_line() {
     let text = refused("name = \"x\"\n[host]\ninterval_s = \"often\"\n");
     assert!(text.contains("line 3"), "{text}");

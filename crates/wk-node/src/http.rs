@@ -14,6 +14,7 @@ mod problem;
 mod prom;
 mod query;
 mod recording;
+mod sea_mode;
 pub mod server;
 mod session;
 mod status;
@@ -83,6 +84,8 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         ingest::write,
         ingest::logs,
         status::status,
+        sea_mode::show,
+        sea_mode::set,
         status::pipeline,
         status::diagnose,
         status::show_trace,
@@ -165,6 +168,7 @@ fn questions() -> Router<Arc<Node>> {
         .route("/api/v1/sql", post(query::sql))
         .route("/api/v1/ask", post(query::ask))
         .route("/api/v1/status", get(status::status))
+        .route("/api/v1/sea-mode", get(sea_mode::show).post(sea_mode::set))
         .route("/api/v1/pipeline", get(status::pipeline))
         .route("/api/v1/doctor", get(status::diagnose))
         .route("/api/v1/trace/{id}", get(status::show_trace))

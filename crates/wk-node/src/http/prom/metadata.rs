@@ -7,7 +7,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use serde::Serialize;
 use wk_ingest::prometheus_text::{self, Format};
-use wk_ingest::{Metadata, host};
+use wk_ingest::{Metadata, host, vessel};
 
 use super::answer::{answer, success};
 use super::parameters::limit;
@@ -70,6 +70,9 @@ fn everything(node: &Node) -> BTreeMap<String, Vec<Described>> {
     }
     if node.config.host.enabled {
         host::metadata().for_each(|(family, metadata)| add(family.to_owned(), metadata));
+    }
+    if !(node.config.nmea.is_empty() && node.config.gpsd.is_empty() && node.config.signalk.is_empty()) {
+        vessel::metadata().into_iter().for_each(|(family, metadata)| add(family, metadata));
     }
     let own = crate::own_metrics::text(node);
     prometheus_text::parse(&own, Format::Text)
