@@ -52,6 +52,7 @@ impl Config {
         }
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
         crate::navigation::check(self)?;
+        crate::devices::check(self)?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }
 }

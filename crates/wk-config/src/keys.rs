@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wk_types::{EdgeKind, Severity};
 
+use crate::devices::{LinkConfig, MqttConfig};
 use crate::navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 use crate::network::Network;
 
@@ -37,6 +38,12 @@ pub struct Config {
     pub gpsd: Vec<GpsdConfig>,
     /// Signal K servers.
     pub signalk: Vec<SignalKConfig>,
+    /// MQTT brokers.
+    pub mqtt: Vec<MqttConfig>,
+    /// Satellite terminals, modems, antennas and routers.
+    pub link: Vec<LinkConfig>,
+    /// Files with further profiles of such devices.
+    pub link_profiles: Vec<PathBuf>,
     /// Assets and the names they answer to.
     pub asset: Vec<AssetConfig>,
     /// Edges between assets.
@@ -64,6 +71,9 @@ impl Default for Config {
             nmea: Vec::new(),
             gpsd: Vec::new(),
             signalk: Vec::new(),
+            mqtt: Vec::new(),
+            link: Vec::new(),
+            link_profiles: Vec::new(),
             asset: Vec::new(),
             edge: Vec::new(),
             rules: RulesConfig::default(),

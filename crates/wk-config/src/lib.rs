@@ -4,12 +4,14 @@
 //! unknown key is refused with the nearest known one named.
 
 mod check;
+mod devices;
 mod error;
 mod keys;
 mod navigation;
 mod network;
 mod origin;
 
+pub use devices::{LinkConfig, MqttConfig, MqttTopicConfig};
 pub use error::ConfigError;
 pub use keys::{
     AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,

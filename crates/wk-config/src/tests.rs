@@ -43,6 +43,16 @@ fn navigation_sources_say_what_they_lack() {
 }
 
 #[test]
+fn brokers_and_links_say_what_they_lack() {
+    let broker = "[[mqtt]]\nname = \"a\"\nurl = \"mqtt://x\"\n";
+    insta::assert_snapshot!(refused(broker), @"mqtt[0].topic: is missing; write [[mqtt.topic]] with a filter and a metric or an app");
+    insta::assert_snapshot!(refused(&format!("{broker}[[mqtt.topic]]\nfilter = \"a\"\n")), @"mqtt[0].topic[0].metric: exactly one of metric and app says what the messages become");
+    insta::assert_snapshot!(refused(&format!("{broker}[[mqtt.topic]]\nfilter = \"a\"\nmetric = \"m\"\nvalue = \"v\"\n")), @"mqtt[0].topic[0].value: must be a JSON pointer, such as /value");
+    insta::assert_snapshot!(refused("[[mqtt]]\nname = \"a\"\nurl = \"tcp://x\"\n"), @"mqtt[0].url: must begin with mqtt://");
+    insta::assert_snapshot!(refused("[[link]]\nname = \"a\"\nprofile = \"starlink\"\naddress = \"x\"\ninterval_s = 0\n"), @"link[0].interval_s: must be at least 1");
+}
+
+#[test]
 fn a_wrong_type_names_the_line() {
     let text = refused("name = \"x\"\n[host]\ninterval_s = \"often\"\n");
     assert!(text.contains("line 3"), "{text}");

@@ -112,6 +112,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
         syslog: sources::bind_syslog(&config.syslog).await?,
         scraper: sources::scraper(&config)?,
         navigation: sources::navigation::prepare(&config, &base)?,
+        devices: sources::devices::prepare(&config, &base)?,
     };
     let unix = bind_unix(&socket_path(&data))?;
 

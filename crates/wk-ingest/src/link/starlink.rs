@@ -34,8 +34,6 @@ pub(super) struct Response {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Status {
-    #[prost(message, optional, tag = "1")]
-    pub(super) device_info: Option<DeviceInfo>,
     #[prost(message, optional, tag = "2")]
     pub(super) device_state: Option<DeviceState>,
     #[prost(float, optional, tag = "1003")]
@@ -58,12 +56,6 @@ pub(super) struct Status {
     pub(super) outage: Option<Outage>,
     #[prost(message, optional, tag = "1015")]
     pub(super) gps: Option<Gps>,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct DeviceInfo {
-    #[prost(string, tag = "3")]
-    pub(super) software: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
