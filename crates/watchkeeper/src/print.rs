@@ -193,7 +193,11 @@ fn sea_mode_line(state: &Value) -> String {
     let rests = match (state["by_hand"] == true, state["until"].is_null()) {
         (true, true) => format!(", set by hand; speed and position say {}", words(&state["derived"])),
         (true, false) => {
-            format!(", set by hand until {}; speed and position say {}", time(&state["until"]), words(&state["derived"]))
+            format!(
+                ", set by hand until {}; speed and position say {}",
+                time(&state["until"]),
+                words(&state["derived"])
+            )
         }
         _ if state["since"].is_null() => ": no speed over ground has come".to_owned(),
         _ => format!(" since {}", time(&state["since"])),

@@ -113,7 +113,10 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
             return invalid(format!("mqtt[{at}].url"), "must begin with mqtt://");
         }
         if broker.topic.is_empty() {
-            return invalid(format!("mqtt[{at}].topic"), "is missing; write [[mqtt.topic]] with a filter and a metric or an app");
+            return invalid(
+                format!("mqtt[{at}].topic"),
+                "is missing; write [[mqtt.topic]] with a filter and a metric or an app",
+            );
         }
         if broker.client_id.as_deref() == Some("") {
             return invalid(format!("mqtt[{at}].client_id"), "must not be empty");
@@ -123,7 +126,8 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
             if topic.metric.is_some() == topic.app.is_some() {
                 return invalid(key("metric"), "exactly one of metric and app says what the messages become");
             }
-            for (name, pointer) in [("value", &topic.value), ("message", &topic.message), ("severity", &topic.severity)] {
+            for (name, pointer) in [("value", &topic.value), ("message", &topic.message), ("severity", &topic.severity)]
+            {
                 if !pointer.is_empty() && !pointer.starts_with('/') {
                     return invalid(key(name), "must be a JSON pointer, such as /value");
                 }

@@ -22,6 +22,8 @@ pub struct Config {
     pub format: u32,
     /// The ship's name, as people know it.
     pub name: String,
+    /// Files with further profiles of links.
+    pub link_profiles: Vec<PathBuf>,
     /// The HTTP interface: console, API, ingest.
     pub http: HttpConfig,
     /// Metrics of this machine.
@@ -42,8 +44,6 @@ pub struct Config {
     pub mqtt: Vec<MqttConfig>,
     /// Satellite terminals, modems, antennas and routers.
     pub link: Vec<LinkConfig>,
-    /// Files with further profiles of such devices.
-    pub link_profiles: Vec<PathBuf>,
     /// Assets and the names they answer to.
     pub asset: Vec<AssetConfig>,
     /// Edges between assets.

@@ -15,8 +15,8 @@ use crate::correlate::{CorrelationOptions, Correlator};
 use crate::detect::{Detection, family_for};
 use crate::families::Family;
 use crate::outbox::Outbox;
-use crate::sea_mode::{Says, SeaModes};
 use crate::rules::{DEFAULT_RULES, DEFAULT_RULES_FILE, RuleHealth, Rules, Surroundings};
+use crate::sea_mode::{Says, SeaModes};
 use crate::silence::{Silences, SpeakerKey};
 use crate::window::Window;
 

@@ -5,9 +5,7 @@
 //! that a stop of the node or a jump of its clock moves no ship.
 
 use serde::{Deserialize, Serialize};
-use wk_types::{
-    Command, DurationMs, FactBody, Sample, SeaMode, SeaModeState, Series, SeriesId, SeriesSamples, UtcMs,
-};
+use wk_types::{Command, DurationMs, FactBody, Sample, SeaMode, SeaModeState, Series, SeriesId, SeriesSamples, UtcMs};
 
 use crate::outbox::Outbox;
 
@@ -113,7 +111,10 @@ pub(crate) struct SeaModes {
 impl SeaModes {
     /// Notes the last of a series' samples.
     pub(crate) fn hear(&mut self, says: Says, one: &SeriesSamples, steady: DurationMs) {
-        let Some(sample) = one.samples.last().filter(|sample| !Sample::is_stale(sample) && sample.value.is_finite()) else { return };
+        let Some(sample) = one.samples.last().filter(|sample| !Sample::is_stale(sample) && sample.value.is_finite())
+        else {
+            return;
+        };
         let last = match says {
             Says::Speed => &mut self.speed,
             Says::Latitude => &mut self.latitude,
@@ -127,7 +128,12 @@ impl SeaModes {
     }
 
     /// Sets the mode by hand, or gives it back to what is derived.
-    pub(crate) fn set(&mut self, (mode, until): (Option<SeaMode>, Option<UtcMs>), command: &Command, out: &mut Outbox) -> Result<(), String> {
+    pub(crate) fn set(
+        &mut self,
+        (mode, until): (Option<SeaMode>, Option<UtcMs>),
+        command: &Command,
+        out: &mut Outbox,
+    ) -> Result<(), String> {
         if until.is_some_and(|until| until <= out.at()) {
             return Err("the time until which the sea mode is to hold has passed".to_owned());
         }
@@ -180,7 +186,9 @@ impl SeaModes {
 
     /// Moves the derived mode where one has held long enough, and says why.
     fn derive(&mut self, steady: DurationMs) -> String {
-        let fresh = |last: Option<Last>, most: DurationMs| last.filter(|last| steady.0 - last.heard.0 <= most.0).map(|last| last.value);
+        let fresh = |last: Option<Last>, most: DurationMs| {
+            last.filter(|last| steady.0 - last.heard.0 <= most.0).map(|last| last.value)
+        };
         let Some(speed) = fresh(self.speed, FRESH_FOR) else {
             self.candidate = None;
             if fresh(self.speed, UNKNOWN_AFTER).is_none() {
@@ -191,14 +199,18 @@ impl SeaModes {
         let place = fresh(self.latitude, FRESH_FOR)
             .zip(fresh(self.longitude, FRESH_FOR))
             .map(|(latitude, longitude)| Position { latitude, longitude });
-        let lies_by_ais = fresh(self.ais_status, UNKNOWN_AFTER).is_some_and(|status| status == AT_ANCHOR || status == MOORED);
+        let lies_by_ais =
+            fresh(self.ais_status, UNKNOWN_AFTER).is_some_and(|status| status == AT_ANCHOR || status == MOORED);
         let moved = self.berth.zip(place).map_or(0.0, |(berth, place)| distance(berth, place));
         let Some((next, after)) = next(self.derived, speed, moved, lies_by_ais) else {
             self.candidate = None;
             self.remember_berth(place);
             return String::new();
         };
-        let candidate = self.candidate.filter(|candidate| candidate.mode == next).unwrap_or(Candidate { mode: next, since: steady });
+        let candidate = self
+            .candidate
+            .filter(|candidate| candidate.mode == next)
+            .unwrap_or(Candidate { mode: next, since: steady });
         self.candidate = Some(candidate);
         if steady.0 - candidate.since.0 < after.0 {
             return String::new();

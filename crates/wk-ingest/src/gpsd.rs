@@ -120,8 +120,8 @@ impl Source {
             Ok(Report::Readings { device, readings }) => {
                 self.instruments.heard(line.len());
                 for reading in readings {
-                    let counts = !reading.quantity.holds(reading.value)
-                        || self.preference.takes(&device, reading.quantity, now);
+                    let counts =
+                        !reading.quantity.holds(reading.value) || self.preference.takes(&device, reading.quantity, now);
                     if counts {
                         self.instruments.read(&reading, now);
                     }

@@ -208,7 +208,8 @@ fn note(instruments: &mut Instruments, answer: Answer) {
     let now = instruments.context().now();
     instruments.heard(answer.bytes);
     for value in answer.values {
-        let labels: Vec<(&str, &str)> = value.labels.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let labels: Vec<(&str, &str)> =
+            value.labels.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         instruments.note(value.kpi.name(), &labels, value.value, now);
     }
     for what in answer.bad {

@@ -90,7 +90,8 @@ pub fn read_url(url: &str) -> Result<(String, u16), MqttError> {
         Some((host, port)) if !host.ends_with(':') => (host, port.parse().map_err(|_| refuse())?),
         _ => (rest, 1_883),
     };
-    let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte));
+    let is_plain =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte));
     if is_plain { Ok((host.trim_matches(['[', ']']).to_owned(), port)) } else { Err(refuse()) }
 }
 
@@ -163,7 +164,13 @@ impl Session<'_> {
         Ok(options)
     }
 
-    async fn events(&self, mut events: EventLoop, client: &AsyncClient, queue: mpsc::Sender<Publish>, backoff: &mut Backoff) -> String {
+    async fn events(
+        &self,
+        mut events: EventLoop,
+        client: &AsyncClient,
+        queue: mpsc::Sender<Publish>,
+        backoff: &mut Backoff,
+    ) -> String {
         loop {
             let event = tokio::select! {
                 () = self.cancel.cancelled() => return String::new(),
@@ -171,14 +178,26 @@ impl Session<'_> {
             };
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    let filters = self.settings.mappings.iter().map(|one| SubscribeFilter::new(one.filter().to_owned(), QoS::AtLeastOnce));
+                    let filters = self
+                        .settings
+                        .mappings
+                        .iter()
+                        .map(|one| SubscribeFilter::new(one.filter().to_owned(), QoS::AtLeastOnce));
                     if let Err(error) = client.subscribe_many(filters).await {
                         return error.to_string();
                     }
                 }
                 Ok(Event::Incoming(Packet::SubAck(answer))) => {
-                    let refused = answer.return_codes.iter().filter(|code| matches!(code, rumqttc::SubscribeReasonCode::Failure)).count();
-                    self.context.stats.flagged("subscription refused by the broker", refused as u64, &self.settings.name);
+                    let refused = answer
+                        .return_codes
+                        .iter()
+                        .filter(|code| matches!(code, rumqttc::SubscribeReasonCode::Failure))
+                        .count();
+                    self.context.stats.flagged(
+                        "subscription refused by the broker",
+                        refused as u64,
+                        &self.settings.name,
+                    );
                     backoff.reset();
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
@@ -243,7 +262,8 @@ impl Writer {
 
     fn map(&self, message: &Publish, now: UtcMs, batch: &mut Batch) -> Result<(), (&'static str, String)> {
         let topic = message.topic.as_str();
-        let failed = |bad: BadMapping| (bad.reason(), format!("{topic}: {}", String::from_utf8_lossy(&message.payload)));
+        let failed =
+            |bad: BadMapping| (bad.reason(), format!("{topic}: {}", String::from_utf8_lossy(&message.payload)));
         if message.payload.len() > MESSAGE_BYTES_MAX {
             return Err(("message too long", topic.to_owned()));
         }

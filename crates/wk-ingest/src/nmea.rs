@@ -45,12 +45,7 @@ impl NmeaSettings {
     /// The shipped defaults: a value every 10 s.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            asset: name.into(),
-            resolution: Duration::from_secs(10),
-            talkers: Vec::new(),
-        }
+        Self { name: name.to_owned(), asset: name.into(), resolution: Duration::from_secs(10), talkers: Vec::new() }
     }
 
     fn instruments(&self) -> InstrumentSettings {

@@ -89,8 +89,7 @@ impl Token {
     /// # Errors
     /// Characters that no header can have.
     pub fn new(text: &str) -> Result<Self, SignalKError> {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", text.trim())).map_err(|_| SignalKError::Token)?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim())).map_err(|_| SignalKError::Token)?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
@@ -195,8 +194,8 @@ impl Source {
         for one in taken {
             match one {
                 Taken::Reading { source, reading } => {
-                    let counts = !reading.quantity.holds(reading.value)
-                        || self.preference.takes(source, reading.quantity, now);
+                    let counts =
+                        !reading.quantity.holds(reading.value) || self.preference.takes(source, reading.quantity, now);
                     if counts {
                         self.instruments.read(&reading, now);
                     }
@@ -214,9 +213,8 @@ async fn connect(settings: &SignalKSettings) -> Result<WebSocketStream<MaybeTlsS
     if let Some(token) = &settings.token {
         request.headers_mut().insert(header::AUTHORIZATION, token.0.clone());
     }
-    let bounds = WebSocketConfig::default()
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX));
+    let bounds =
+        WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX)).max_frame_size(Some(MESSAGE_BYTES_MAX));
     let connecting = tokio_tungstenite::connect_async_with_config(request, Some(bounds), true);
     let (socket, _) = tokio::time::timeout(CONNECT_WITHIN, connecting)
         .await

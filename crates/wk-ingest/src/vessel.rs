@@ -1,7 +1,7 @@
 //! The vessel's motion and surroundings in one vocabulary: what every navigation source calls what it reads.
 //!
 //! Angles are in degrees and speeds in knots, as on every bridge and in every rule of the trade; everything else is in
-//! the base units of Prometheus (ADR 8).
+//! the base units of Prometheus (ADR 12).
 
 use std::collections::BTreeMap;
 
@@ -116,35 +116,99 @@ impl Quantity {
     const fn describe(self) -> Described {
         match self {
             Self::Latitude => Described("vessel_position_latitude_degrees", "Latitude, north positive.", -90.0, 90.0),
-            Self::Longitude => Described("vessel_position_longitude_degrees", "Longitude, east positive.", -180.0, 180.0),
+            Self::Longitude => {
+                Described("vessel_position_longitude_degrees", "Longitude, east positive.", -180.0, 180.0)
+            }
             Self::SpeedOverGround => Described("vessel_speed_over_ground_knots", "Speed over ground.", 0.0, 150.0),
-            Self::CourseOverGround => Described("vessel_course_over_ground_degrees", "Course over ground, true.", 0.0, 360.0),
-            Self::SpeedThroughWater => Described("vessel_speed_through_water_knots", "Speed through the water.", -50.0, 150.0),
+            Self::CourseOverGround => {
+                Described("vessel_course_over_ground_degrees", "Course over ground, true.", 0.0, 360.0)
+            }
+            Self::SpeedThroughWater => {
+                Described("vessel_speed_through_water_knots", "Speed through the water.", -50.0, 150.0)
+            }
             Self::HeadingTrue => Described("vessel_heading_true_degrees", "Heading, true.", 0.0, 360.0),
             Self::HeadingMagnetic => Described("vessel_heading_magnetic_degrees", "Heading, magnetic.", 0.0, 360.0),
-            Self::RateOfTurn => Described("vessel_rate_of_turn_degrees_per_minute", "Rate of turn, to starboard positive.", -10_000.0, 10_000.0),
+            Self::RateOfTurn => Described(
+                "vessel_rate_of_turn_degrees_per_minute",
+                "Rate of turn, to starboard positive.",
+                -10_000.0,
+                10_000.0,
+            ),
             Self::Roll => Described("vessel_roll_degrees", "Roll, starboard down positive.", -180.0, 180.0),
             Self::Pitch => Described("vessel_pitch_degrees", "Pitch, bow up positive.", -90.0, 90.0),
             Self::Heave => Described("vessel_heave_meters", "Heave, up positive.", -100.0, 100.0),
-            Self::DepthBelowTransducer => Described("vessel_depth_below_transducer_meters", "Depth of water below the transducer.", 0.0, 12_000.0),
-            Self::DepthBelowKeel => Described("vessel_depth_below_keel_meters", "Depth of water below the keel.", -100.0, 12_000.0),
-            Self::DepthBelowSurface => Described("vessel_depth_below_surface_meters", "Depth of water below the surface.", 0.0, 12_000.0),
-            Self::WindSpeedRelative => Described("vessel_wind_speed_relative_knots", "Wind speed as felt on board.", 0.0, 300.0),
-            Self::WindAngleRelative => Described("vessel_wind_angle_relative_degrees", "Angle of the wind felt on board, clockwise from the bow.", 0.0, 360.0),
-            Self::WindSpeedTrue => Described("vessel_wind_speed_true_knots", "Wind speed with the vessel's own motion taken out.", 0.0, 300.0),
-            Self::WindAngleTrue => Described("vessel_wind_angle_true_degrees", "Angle of the wind with the vessel's own motion taken out, clockwise from the bow.", 0.0, 360.0),
-            Self::GnssSatellites => Described("vessel_gnss_satellites", "Satellites that the position was computed from.", 0.0, 200.0),
+            Self::DepthBelowTransducer => {
+                Described("vessel_depth_below_transducer_meters", "Depth of water below the transducer.", 0.0, 12_000.0)
+            }
+            Self::DepthBelowKeel => {
+                Described("vessel_depth_below_keel_meters", "Depth of water below the keel.", -100.0, 12_000.0)
+            }
+            Self::DepthBelowSurface => {
+                Described("vessel_depth_below_surface_meters", "Depth of water below the surface.", 0.0, 12_000.0)
+            }
+            Self::WindSpeedRelative => {
+                Described("vessel_wind_speed_relative_knots", "Wind speed as felt on board.", 0.0, 300.0)
+            }
+            Self::WindAngleRelative => Described(
+                "vessel_wind_angle_relative_degrees",
+                "Angle of the wind felt on board, clockwise from the bow.",
+                0.0,
+                360.0,
+            ),
+            Self::WindSpeedTrue => Described(
+                "vessel_wind_speed_true_knots",
+                "Wind speed with the vessel's own motion taken out.",
+                0.0,
+                300.0,
+            ),
+            Self::WindAngleTrue => Described(
+                "vessel_wind_angle_true_degrees",
+                "Angle of the wind with the vessel's own motion taken out, clockwise from the bow.",
+                0.0,
+                360.0,
+            ),
+            Self::GnssSatellites => {
+                Described("vessel_gnss_satellites", "Satellites that the position was computed from.", 0.0, 200.0)
+            }
             Self::GnssHdop => Described("vessel_gnss_hdop", "Horizontal dilution of precision.", 0.0, 1_000.0),
-            Self::GnssFixQuality => Described("vessel_gnss_fix_quality", "Quality of the position as GGA counts it: 0 none, 1 autonomous, 2 differential, 4 and 5 real-time kinematic, 6 estimated.", 0.0, 9.0),
-            Self::GnssTimeOffset => Described("vessel_gnss_time_offset_seconds", "Time of the receiver less that of the node.", -1e12, 1e12),
-            Self::AisNavigationStatus => Described("vessel_ais_navigation_status", "Navigational status that the AIS transponder sends: 0 under way using engine, 1 at anchor, 5 moored.", 0.0, 15.0),
-            Self::AisLatitude => Described("vessel_ais_position_latitude_degrees", "Latitude that the AIS transponder sends.", -90.0, 90.0),
-            Self::AisLongitude => Described("vessel_ais_position_longitude_degrees", "Longitude that the AIS transponder sends.", -180.0, 180.0),
+            Self::GnssFixQuality => Described(
+                "vessel_gnss_fix_quality",
+                "Quality of the position as GGA counts it: 0 none, 1 autonomous, 2 differential, 4 and 5 real-time kinematic, 6 estimated.",
+                0.0,
+                9.0,
+            ),
+            Self::GnssTimeOffset => {
+                Described("vessel_gnss_time_offset_seconds", "Time of the receiver less that of the node.", -1e12, 1e12)
+            }
+            Self::AisNavigationStatus => Described(
+                "vessel_ais_navigation_status",
+                "Navigational status that the AIS transponder sends: 0 under way using engine, 1 at anchor, 5 moored.",
+                0.0,
+                15.0,
+            ),
+            Self::AisLatitude => Described(
+                "vessel_ais_position_latitude_degrees",
+                "Latitude that the AIS transponder sends.",
+                -90.0,
+                90.0,
+            ),
+            Self::AisLongitude => Described(
+                "vessel_ais_position_longitude_degrees",
+                "Longitude that the AIS transponder sends.",
+                -180.0,
+                180.0,
+            ),
             Self::AisInfo => Described("vessel_ais_info", "What the AIS transponder says about the vessel.", 1.0, 1.0),
             Self::Draught => Described("vessel_draught_meters", "Draught that the AIS transponder sends.", 0.0, 30.0),
-            Self::TransducerTemperature => Described("vessel_transducer_temperature_celsius", "Temperature of a transducer.", -273.15, 5_000.0),
-            Self::TransducerPressure => Described("vessel_transducer_pressure_pascals", "Pressure of a transducer.", -1e9, 1e9),
-            Self::TransducerHumidity => Described("vessel_transducer_humidity_ratio", "Relative humidity of a transducer.", 0.0, 1.0),
+            Self::TransducerTemperature => {
+                Described("vessel_transducer_temperature_celsius", "Temperature of a transducer.", -273.15, 5_000.0)
+            }
+            Self::TransducerPressure => {
+                Described("vessel_transducer_pressure_pascals", "Pressure of a transducer.", -1e9, 1e9)
+            }
+            Self::TransducerHumidity => {
+                Described("vessel_transducer_humidity_ratio", "Relative humidity of a transducer.", 0.0, 1.0)
+            }
         }
     }
 

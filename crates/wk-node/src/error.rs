@@ -92,11 +92,9 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. }
-            | Self::Rules { .. }
-            | Self::Mail { .. }
-            | Self::Scrape { .. }
-            | Self::Source { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } | Self::Source { .. } => {
+                ErrorKind::InvalidInput
+            }
         }
     }
 

@@ -116,7 +116,9 @@ fn what_a_person_sets_holds_until_its_time_or_until_it_is_taken_back() {
     20 min at_sea: set by hand (p1)
     30 min in_port: given back to speed and position (p1)
     ");
-    let rejected = ship.facts.iter().any(|fact| matches!(&fact.body, FactBody::CommandRejected { command, .. } if *command == CommandId::from("cmd-4")));
+    let rejected = ship.facts.iter().any(
+        |fact| matches!(&fact.body, FactBody::CommandRejected { command, .. } if *command == CommandId::from("cmd-4")),
+    );
     assert!(rejected);
 }
 

@@ -12,10 +12,7 @@ const STATUS_SIMULATED: u8 = 8;
 #[derive(Debug, PartialEq)]
 pub enum Report {
     /// A receiver's values.
-    Readings {
-        device: String,
-        readings: Vec<Reading>,
-    },
+    Readings { device: String, readings: Vec<Reading> },
     /// Something that is not read, such as the daemon's version.
     Other,
     /// The daemon itself is in trouble.

@@ -75,7 +75,11 @@ async fn reports_come_from_a_daemon_that_is_asked_once_and_connected_to_again() 
     let mut asked = String::new();
     stream.read_line(&mut asked).await.unwrap();
     assert_eq!(asked.as_bytes(), WATCH);
-    stream.get_mut().write_all(b"{\"class\":\"VERSION\"}\r\n{\"class\":\"TPV\",\"mode\":2,\"lat\":1.5,\"lon\":2.5}\r\nnoise\r\n").await.unwrap();
+    stream
+        .get_mut()
+        .write_all(b"{\"class\":\"VERSION\"}\r\n{\"class\":\"TPV\",\"mode\":2,\"lat\":1.5,\"lon\":2.5}\r\nnoise\r\n")
+        .await
+        .unwrap();
     intake.until(|intake| series_text(&intake.series()).contains("vessel_position_latitude_degrees")).await;
     cancel.cancel();
     task.await.unwrap();

@@ -60,7 +60,8 @@ fn series_are_bounded() {
 #[tokio::test]
 async fn readings_reach_the_log_and_impossible_ones_are_counted() {
     let (context, intake) = context("nmea");
-    let mut instruments = Instruments::start(context.clone(), settings(Duration::from_secs(10)), &CancellationToken::new());
+    let mut instruments =
+        Instruments::start(context.clone(), settings(Duration::from_secs(10)), &CancellationToken::new());
     instruments.heard(10);
     instruments.read(&Reading::new(Quantity::Latitude, 54.5), NOW);
     instruments.read(&Reading::new(Quantity::Latitude, 94.5), NOW);
@@ -75,7 +76,8 @@ async fn readings_reach_the_log_and_impossible_ones_are_counted() {
 async fn what_a_log_that_does_not_answer_cannot_take_is_counted_as_lost() {
     let (context, intake) = context("nmea");
     intake.hold();
-    let mut instruments = Instruments::start(context.clone(), settings(Duration::from_secs(10)), &CancellationToken::new());
+    let mut instruments =
+        Instruments::start(context.clone(), settings(Duration::from_secs(10)), &CancellationToken::new());
     instruments.flush();
     intake.until(|intake| intake.offered() == 1).await;
     for _ in 0..QUEUE_RECORDS_MAX + 3 {

@@ -35,7 +35,8 @@ impl Device {
     /// No HTTP client.
     pub fn new(settings: &LinkSettings) -> Result<Self, LinkError> {
         let insecure = settings.insecure_tls;
-        let client = client_with(|builder| builder.tls_danger_accept_invalid_certs(insecure)).map_err(LinkError::Client)?;
+        let client =
+            client_with(|builder| builder.tls_danger_accept_invalid_certs(insecure)).map_err(LinkError::Client)?;
         Ok(Self {
             client,
             base: settings.address.trim_end_matches('/').to_owned(),
@@ -71,7 +72,9 @@ impl Device {
             Ok(answer) => Ok(answer),
             Err(Failed::Other(what)) => Err(what),
             Err(Failed::Denied) => {
-                let Some(login) = login else { return Err(format!("{path}: the device wants a sign-in that the profile has not")) };
+                let Some(login) = login else {
+                    return Err(format!("{path}: the device wants a sign-in that the profile has not"));
+                };
                 self.token = Some(self.sign_in(login).await?);
                 self.get(path, Some(login)).await.map_err(|failed| match failed {
                     Failed::Other(what) => what,
@@ -99,8 +102,12 @@ impl Device {
     }
 
     async fn sign_in(&self, login: &Login) -> Result<String, String> {
-        let Some(user) = &self.user else { return Err("the device wants a sign-in; set link.user and link.password_file".to_owned()) };
-        let Some(file) = &self.password_file else { return Err("the device wants a sign-in; set link.password_file".to_owned()) };
+        let Some(user) = &self.user else {
+            return Err("the device wants a sign-in; set link.user and link.password_file".to_owned());
+        };
+        let Some(file) = &self.password_file else {
+            return Err("the device wants a sign-in; set link.password_file".to_owned());
+        };
         let password = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let body = json!({&login.user_key: user, &login.password_key: password.trim_end_matches(['\r', '\n'])});
         let request = self.client.post(format!("{}{}", self.base, login.path)).json(&body);

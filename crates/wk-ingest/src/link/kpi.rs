@@ -1,5 +1,5 @@
 //! The vocabulary of links: what every profile maps its device's fields to. Levels are in decibels, as the trade has
-//! them; times, sizes and ratios are in the base units of Prometheus (ADR 8).
+//! them; times, sizes and ratios are in the base units of Prometheus (ADR 12).
 
 use std::collections::BTreeMap;
 

@@ -32,7 +32,9 @@ fn own_profiles_go_before_shipped_ones_and_mistakes_are_told() {
     let own = Profile::parse("own.toml", own).unwrap();
     assert_eq!(Profile::find("starlink", &[own]).unwrap().title, "mine");
     let with = |transport: &str, path: &str, from: &str| {
-        refused(&format!("format = 1\nname = \"a\"\ntitle = \"\"\ntransport = \"{transport}\"\n[[request]]\npath = '{path}'\n[[request.field]]\nfrom = \"{from}\"\nkpi = \"link_snr_db\"\n"))
+        refused(&format!(
+            "format = 1\nname = \"a\"\ntitle = \"\"\ntransport = \"{transport}\"\n[[request]]\npath = '{path}'\n[[request.field]]\nfrom = \"{from}\"\nkpi = \"link_snr_db\"\n"
+        ))
     };
     insta::assert_snapshot!(with("http_json", "a", "/b"), @r#"could not read the profile "own.toml": path "a" must begin with /"#);
     insta::assert_snapshot!(with("http_json", "/a", "b"), @r#"could not read the profile "own.toml": from "b" must be a JSON pointer, such as /rx/snr"#);
@@ -70,7 +72,8 @@ fn fields_are_scaled_worded_and_checked() {
     link_sinr_db 12.5000 wan=2
     ");
     assert!(bad.is_empty());
-    let allowance = json!({"response": {"2": {"enable": true, "usage": 1_500, "limit": 20_480, "percent": 7, "unit": "MB"}}});
+    let allowance =
+        json!({"response": {"2": {"enable": true, "usage": 1_500, "limit": 20_480, "percent": 7, "unit": "MB"}}});
     let (values, _) = profile.requests[1].read(&allowance);
     insta::assert_snapshot!(text(&values), @r"
     link_quota_used_bytes 1500000000.0000 wan=2
@@ -135,7 +138,12 @@ fn status_bytes() -> Vec<u8> {
 }
 
 fn history_bytes(current: u64, drops: &[f32], latencies: &[f32]) -> Vec<u8> {
-    let history = [field(1, 0, &varint(current)), floats(1001, drops), floats(1002, latencies), floats(1010, &vec![50.0; drops.len()])];
+    let history = [
+        field(1, 0, &varint(current)),
+        floats(1001, drops),
+        floats(1002, latencies),
+        floats(1010, &vec![50.0; drops.len()]),
+    ];
     field(2006, 2, &history.concat())
 }
 
@@ -180,7 +188,12 @@ fn contract_an_outage_says_its_cause_and_measures_nothing() {
 #[test]
 fn the_seconds_since_the_last_reading_are_averaged_once() {
     // A ring of four seconds; second 5 lies at place 1, second 6 at place 2.
-    let history = History { current: 7, drop_rate: vec![0.0, 0.2, 1.0, 0.0], latency: vec![20.0, 30.0, 0.0, 99.0], power: vec![] };
+    let history = History {
+        current: 7,
+        drop_rate: vec![0.0, 0.2, 1.0, 0.0],
+        latency: vec![20.0, 30.0, 0.0, 99.0],
+        power: vec![],
+    };
     let seen = seconds_since(&history, Some(5)).unwrap();
     assert_eq!((&seen["seconds"], &seen["pop_ping_latency_ms"]), (&json!(2), &json!(30.0)));
     assert!((seen["pop_ping_drop_rate"].as_f64().unwrap() - 0.6).abs() < 1e-6);
@@ -234,7 +247,9 @@ proptest! {
 
 #[test]
 fn addresses_fit_their_profiles() {
-    let check = |profile: &str, address: &str| devices::settings(shipped(profile), address).check().map_err(|error| error.to_string());
+    let check = |profile: &str, address: &str| {
+        devices::settings(shipped(profile), address).check().map_err(|error| error.to_string())
+    };
     assert_eq!(check("starlink", "http://192.168.100.1:9200"), Ok(()));
     insta::assert_snapshot!(check("starlink", "192.168.100.1").unwrap_err(), @r#"could not read "192.168.100.1" as the address of "starlink"; write http://192.168.100.1:9200"#);
     insta::assert_snapshot!(check("peplink", "192.168.1.1").unwrap_err(), @r#"could not read "192.168.1.1" as the address of "peplink"; write https://192.168.1.1"#);

@@ -162,7 +162,8 @@ impl MetricMapping {
         let filled: Vec<(&str, String)> =
             self.labels.iter().map(|(name, template)| (name.as_str(), fill(template, parts))).collect();
         let further = filled.iter().map(|(name, value)| (*name, value.as_str()));
-        let pairs: Vec<(&str, &str)> = [(METRIC_NAME, self.name.as_str())].into_iter().chain(own).chain(further).collect();
+        let pairs: Vec<(&str, &str)> =
+            [(METRIC_NAME, self.name.as_str())].into_iter().chain(own).chain(further).collect();
         series::check(&pairs).map_err(|_| BadMapping::Labels)?;
         let series = Arc::new(Series::new(wk_types::Labels::new(pairs), asset.clone()));
         Ok(SeriesSamples { series, samples: vec![Sample::new(now, value)] })
@@ -200,7 +201,8 @@ impl LogMapping {
             Severity::Info
         } else {
             let word = text(look(payload, &self.severity_pointer)?);
-            word.parse::<u8>().map_or_else(|_| Severity::from_word(&word).unwrap_or(Severity::Info), Severity::from_syslog)
+            word.parse::<u8>()
+                .map_or_else(|_| Severity::from_word(&word).unwrap_or(Severity::Info), Severity::from_syslog)
         };
         Ok(LogRecord {
             time: now,
@@ -225,5 +227,8 @@ fn look(payload: &[u8], pointer: &str) -> Result<Value, BadMapping> {
 
 /// A template with `{1}`, `{2}` … replaced by what the wildcards met.
 fn fill(template: &str, parts: &[&str]) -> String {
-    parts.iter().enumerate().fold(template.to_owned(), |text, (at, part)| text.replace(&format!("{{{}}}", at + 1), part))
+    parts
+        .iter()
+        .enumerate()
+        .fold(template.to_owned(), |text, (at, part)| text.replace(&format!("{{{}}}", at + 1), part))
 }

@@ -62,10 +62,17 @@ fn messages_become_samples() {
 
 #[test]
 fn messages_become_log_messages() {
-    let log = LogMapping { app: "alarms".to_owned(), message_pointer: "/text".to_owned(), severity_pointer: "/level".to_owned() };
+    let log = LogMapping {
+        app: "alarms".to_owned(),
+        message_pointer: "/text".to_owned(),
+        severity_pointer: "/level".to_owned(),
+    };
     let record = |payload: &str| log.record(payload.as_bytes(), "alarms/engine", &"broker".into(), NOW);
     let one = record(r#"{"text":"oil pressure low","level":"major"}"#).unwrap();
-    assert_eq!((&*one.message, one.severity.as_str(), &*one.attributes["topic"]), ("oil pressure low", "major", "alarms/engine"));
+    assert_eq!(
+        (&*one.message, one.severity.as_str(), &*one.attributes["topic"]),
+        ("oil pressure low", "major", "alarms/engine")
+    );
     assert_eq!(record(r#"{"text":"x","level":2}"#).unwrap().severity.as_str(), "critical");
     assert_eq!(record(r#"{"text":"x"}"#), Err(BadMapping::Nothing));
 }

@@ -317,12 +317,13 @@ fn utc([year, month, day]: [i16; 3], time: &str) -> Result<UtcMs> {
     if whole.len() != 6 || !whole.is_ascii() {
         return Err(NotRead::Field);
     }
-    let part = |from: usize| digits(&whole[from..from + 2]).and_then(|part| i8::try_from(part).map_err(|_| NotRead::Field));
+    let part =
+        |from: usize| digits(&whole[from..from + 2]).and_then(|part| i8::try_from(part).map_err(|_| NotRead::Field));
     let small = |value: i16| i8::try_from(value).map_err(|_| NotRead::Field);
     // A leap second is told as second 60, which no clock here has.
     let second = part(4)?.min(59);
-    let date_time = DateTime::new(year, small(month)?, small(day)?, part(0)?, part(2)?, second, 0)
-        .map_err(|_| NotRead::Field)?;
+    let date_time =
+        DateTime::new(year, small(month)?, small(day)?, part(0)?, part(2)?, second, 0).map_err(|_| NotRead::Field)?;
     let zoned = date_time.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| NotRead::Field)?;
     let milliseconds = format!("{:0<3}", fraction.get(..3.min(fraction.len())).unwrap_or_default());
     Ok(UtcMs(zoned.timestamp().as_millisecond() + i64::from(digits(&milliseconds)?)))

@@ -79,7 +79,11 @@ impl Receiver {
         }
         let now = self.instruments.context().now();
         if sentence.formatter == "VDO" {
-            match self.assembler.push(&sentence, now).and_then(|bits| bits.map_or(Ok(Vec::new()), |bits| ais::decode(&bits))) {
+            match self
+                .assembler
+                .push(&sentence, now)
+                .and_then(|bits| bits.map_or(Ok(Vec::new()), |bits| ais::decode(&bits)))
+            {
                 Ok(readings) => readings.iter().for_each(|reading| self.read(&talker, reading, now)),
                 Err(bad) => self.instruments.reject(&bad.to_string(), &shown()),
             }
@@ -94,7 +98,9 @@ impl Receiver {
                 }
             }
             // A receiver without a fix says so every second: a state of it, not a fault of the line.
-            Err(NotRead::Invalid) => self.instruments.context().stats.flagged(&NotRead::Invalid.to_string(), 1, &shown()),
+            Err(NotRead::Invalid) => {
+                self.instruments.context().stats.flagged(&NotRead::Invalid.to_string(), 1, &shown())
+            }
             Err(bad) => self.instruments.reject(&bad.to_string(), &shown()),
         }
     }

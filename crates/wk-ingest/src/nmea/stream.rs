@@ -10,8 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::serial::SerialLine;
-use super::{LINE_BYTES_MAX, NmeaSettings, Receiver};
+use super::{LINE_BYTES_MAX, NmeaSettings, Receiver, serial};
 use crate::backoff::Backoff;
 use crate::contract::SourceContext;
 use crate::lines::Lines;
@@ -46,7 +45,7 @@ impl StreamFrom {
                 let stream = tokio::time::timeout(CONNECT_WITHIN, connecting).await.map_err(|_| late())??;
                 Ok(Box::new(stream))
             }
-            Self::Serial { path, baud } => Ok(Box::new(SerialLine::open(path, *baud)?)),
+            Self::Serial { path, baud } => Ok(Box::new(serial::open(path, *baud)?)),
         }
     }
 }

@@ -138,7 +138,8 @@ fn a_receiver_without_a_fix_still_tells_its_satellites() {
 
 #[test]
 fn broken_frames_say_why() {
-    let check = |line: &str, expected: BadSentence| assert_eq!(Sentence::parse(line.as_bytes()), Err(expected), "{line}");
+    let check =
+        |line: &str, expected: BadSentence| assert_eq!(Sentence::parse(line.as_bytes()), Err(expected), "{line}");
     check("GPRMC,1", BadSentence::Frame);
     check("$GPRMC,1", BadSentence::NoChecksum);
     check("$GPRMC,1*G0", BadSentence::NoChecksum);
@@ -162,7 +163,10 @@ fn ais_readings(lines: &[&str]) -> Vec<(String, String)> {
     let labels = |reading: &crate::vessel::Reading| {
         reading.labels.iter().map(|(name, value)| format!("{name}={value:?} ")).collect::<String>()
     };
-    readings.iter().map(|one| (one.quantity.name().to_owned(), format!("{:.6} {}", one.value, labels(one)).trim().to_owned())).collect()
+    readings
+        .iter()
+        .map(|one| (one.quantity.name().to_owned(), format!("{:.6} {}", one.value, labels(one)).trim().to_owned()))
+        .collect()
 }
 
 #[test]

@@ -13,7 +13,9 @@ fn taken(messages: &[&str]) -> String {
         let delta: Delta = serde_json::from_str(message).unwrap();
         for one in stream.take(&delta, &metrics).into_iter().flatten() {
             lines.push(match one {
-                Taken::Reading { source, reading } => format!("{source} {} {:.4}", reading.quantity.name(), reading.value),
+                Taken::Reading { source, reading } => {
+                    format!("{source} {} {:.4}", reading.quantity.name(), reading.value)
+                }
                 Taken::Metric { source, name, value } => format!("{source} {name} {value}"),
             });
         }
@@ -50,7 +52,9 @@ fn deltas_of_the_own_vessel_are_read_and_converted() {
 
 #[test]
 fn other_vessels_and_messages_without_a_hello_are_told_apart() {
-    let of = |context: &str| format!(r#"{{{context}"updates":[{{"values":[{{"path":"navigation.speedOverGround","value":1}}]}}]}}"#);
+    let of = |context: &str| {
+        format!(r#"{{{context}"updates":[{{"values":[{{"path":"navigation.speedOverGround","value":1}}]}}]}}"#)
+    };
     let own = of(r#""context":"vessels.urn:mrn:imo:mmsi:230099999","#);
     assert_eq!(taken(&[&own]), "");
     assert_eq!(taken(&[HELLO, &of(r#""context":"vessels.urn:mrn:imo:mmsi:1","#)]), "");
@@ -83,7 +87,9 @@ fn settings(url: String) -> SignalKSettings {
 
 #[test]
 fn addresses_and_tokens_are_checked_and_no_token_is_shown() {
-    for (url, ok) in [("ws://10.0.0.5:3000", true), ("ws://host/", true), ("http://x", false), ("ws://", false), ("", false)] {
+    for (url, ok) in
+        [("ws://10.0.0.5:3000", true), ("ws://host/", true), ("http://x", false), ("ws://", false), ("", false)]
+    {
         assert_eq!(settings(url.to_owned()).check().is_ok(), ok, "{url}");
     }
     assert!(Token::new("a\nb").is_err());

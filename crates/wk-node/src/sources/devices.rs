@@ -49,7 +49,8 @@ fn broker(one: &MqttConfig, base: &Path) -> Result<MqttSettings, NodeError> {
     let failed = |what: String| NodeError::Source { key: "mqtt", what };
     let (host, port) = mqtt::read_url(&one.url).map_err(|error| failed(chain(&error)))?;
     let mapping = |topic: &MqttTopicConfig| {
-        Mapping::new(&topic.filter, target(topic)).map_err(|error| failed(format!("filter {:?}: {error}", topic.filter)))
+        Mapping::new(&topic.filter, target(topic))
+            .map_err(|error| failed(format!("filter {:?}: {error}", topic.filter)))
     };
     Ok(MqttSettings {
         name: one.name.clone(),

@@ -41,7 +41,11 @@ async fn terminal(stream: TcpStream) {
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         assert_eq!(request.uri().path(), "/SpaceX.API.Device.Device/Handle");
         assert_eq!(request.headers()["content-type"], "application/grpc");
-        let message = if calls % 2 == 0 { status_bytes() } else { history_bytes(3 + calls, &[0.0, 0.5, 0.0, 0.0], &[20.0, 40.0, 20.0, 20.0]) };
+        let message = if calls % 2 == 0 {
+            status_bytes()
+        } else {
+            history_bytes(3 + calls, &[0.0, 0.5, 0.0, 0.0], &[20.0, 40.0, 20.0, 20.0])
+        };
         calls += 1;
         let response = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
         let mut body = respond.send_response(response, false).unwrap();
@@ -80,7 +84,10 @@ async fn router(server: TcpListener, answers: Vec<(&'static str, &'static str)>)
         }
         let text = String::from_utf8_lossy(&request[..read]).into_owned();
         asked.push(text.lines().next().unwrap().to_owned());
-        let answer = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
         stream.write_all(answer.as_bytes()).await.unwrap();
     }
     asked
@@ -94,15 +101,18 @@ async fn contract_a_router_is_read_over_http_with_a_token_that_expires() {
     let wan = r#"{"stat":"ok","response":{"1":{"statusLed":"green"},"order":[1]}}"#;
     let allowance = r#"{"stat":"ok","response":{"1":{"usage":1}}}"#;
     let denied = r#"{"stat":"fail","code":401,"message":"Unauthorized"}"#;
-    let serving = tokio::spawn(router(server, vec![
-        ("200 OK", token),
-        ("200 OK", wan),
-        ("200 OK", allowance),
-        ("200 OK", denied),
-        ("200 OK", token),
-        ("200 OK", wan),
-        ("200 OK", allowance),
-    ]));
+    let serving = tokio::spawn(router(
+        server,
+        vec![
+            ("200 OK", token),
+            ("200 OK", wan),
+            ("200 OK", allowance),
+            ("200 OK", denied),
+            ("200 OK", token),
+            ("200 OK", wan),
+            ("200 OK", allowance),
+        ],
+    ));
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "s3cret\n").unwrap();
     let mut settings = settings(shipped("peplink"), &address);
@@ -127,7 +137,10 @@ async fn what_a_device_wants_is_told() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", server.local_addr().unwrap());
     let stats = watch(settings(shipped("peplink"), &address), |text| text.contains("} 0@0")).await;
-    assert_eq!(stats.flagged["device did not answer"].example, "the device wants a sign-in; set link.user and link.password_file");
+    assert_eq!(
+        stats.flagged["device did not answer"].example,
+        "the device wants a sign-in; set link.user and link.password_file"
+    );
 }
 
 #[tokio::test]
@@ -142,7 +155,10 @@ async fn lines_of_text_are_read_and_nothing_is_sent() {
         stream.read_to_end(&mut sent).await.unwrap();
         sent.len()
     });
-    let stats = watch(settings(profile, &address), |text| text.contains("link_antenna_locked") && text.contains("link_signal_dbm")).await;
+    let stats = watch(settings(profile, &address), |text| {
+        text.contains("link_antenna_locked") && text.contains("link_signal_dbm")
+    })
+    .await;
     assert_eq!(device.await.unwrap(), 0);
     assert!(stats.rejected["value that its field cannot have"].example.contains("MAYBE"));
 }

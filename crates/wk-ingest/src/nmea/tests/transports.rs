@@ -19,7 +19,12 @@ fn has_speed(intake: &RecordingIntake) -> bool {
 }
 
 fn udp(listen: SocketAddr) -> UdpSettings {
-    UdpSettings { listen: vec![listen], interface: Some("127.0.0.1".parse().unwrap()), allow_networks: Vec::new(), nmea: settings() }
+    UdpSettings {
+        listen: vec![listen],
+        interface: Some("127.0.0.1".parse().unwrap()),
+        allow_networks: Vec::new(),
+        nmea: settings(),
+    }
 }
 
 struct Running {
