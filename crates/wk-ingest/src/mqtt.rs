@@ -7,6 +7,7 @@ mod map;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
@@ -17,9 +18,10 @@ use wk_types::{AssetId, ErrorKind, LogRecord, SeriesSamples, UtcMs};
 use crate::backoff::Backoff;
 use crate::contract::{Sender, SourceContext};
 use crate::delivery::{Delivered, deliver};
+use crate::instruments::{InstrumentSettings, Instruments};
 use crate::records;
 
-pub use map::{BadMapping, LogMapping, Mapping, MetricMapping, Target};
+pub use map::{BadMapping, LogMapping, Mapping, MetricMapping, Origin, Target};
 
 /// How many bytes a message has at most; longer ones are acknowledged and counted as rejected.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -32,6 +34,8 @@ const QUEUE_MESSAGES_MAX: usize = 512;
 const BATCH_MESSAGES_MAX: usize = 256;
 /// How often the broker is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How often it is told whether the broker lives; it answers the keep-alive within three beats.
+const BEAT_EVERY: Duration = Duration::from_secs(15);
 /// How many messages the broker sends before the first is acknowledged.
 const IN_FLIGHT_MAX: u16 = 100;
 /// How many requests to the broker wait; acknowledgements are requests.
@@ -58,6 +62,18 @@ pub struct MqttSettings {
     pub asset: AssetId,
     /// What the topics mean, the first that fits a message counts.
     pub mappings: Vec<Mapping>,
+}
+
+impl MqttSettings {
+    fn instruments(&self) -> InstrumentSettings {
+        InstrumentSettings {
+            job: "mqtt",
+            instance: self.name.clone(),
+            asset: self.asset.clone(),
+            resolution: BEAT_EVERY,
+            labels: BTreeMap::new(),
+        }
+    }
 }
 
 /// Why a source of MQTT cannot start.
@@ -99,19 +115,35 @@ pub fn read_url(url: &str) -> Result<(String, u16), MqttError> {
 pub async fn run(settings: MqttSettings, context: SourceContext, cancel: CancellationToken) {
     let sender = Sender { claimed: Some(&settings.name), peer: None, declared: Some(&settings.asset) };
     let asset = context.identity.resolve(&context.name, &sender).asset;
+    let mut instruments = Instruments::start(context.clone(), settings.instruments(), &cancel);
     let mut backoff = Backoff::default();
     while !cancel.is_cancelled() {
-        let session = Session { settings: &settings, context: &context, cancel: &cancel, asset: asset.clone() };
-        let what = session.run(&mut backoff).await;
-        if cancel.is_cancelled() {
-            return;
+        let session = Session {
+            settings: &settings,
+            context: &context,
+            cancel: &cancel,
+            asset: asset.clone(),
+            spoke: AtomicBool::new(false),
+        };
+        let what = session.run(&mut backoff, &mut instruments).await;
+        if !cancel.is_cancelled() {
+            context.stats.flagged("connection failed", 1, &what);
+            tracing::debug!(source = %context.name, %what, "the broker is connected to again");
+            instruments.idle(backoff.pause(), &cancel).await;
         }
-        context.stats.flagged("connection failed", 1, &what);
-        tracing::debug!(source = %context.name, %what, "the broker is connected to again");
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(backoff.pause()) => {}
+    }
+    instruments.finish().await;
+}
+
+/// Tells by `up` whether the broker speaks.
+async fn beat(instruments: &mut Instruments, spoke: &AtomicBool) -> ! {
+    let mut beat = instruments.beat();
+    loop {
+        beat.tick().await;
+        if spoke.swap(false, Ordering::Relaxed) {
+            instruments.heard(0);
         }
+        instruments.flush();
     }
 }
 
@@ -121,11 +153,13 @@ struct Session<'a> {
     context: &'a SourceContext,
     cancel: &'a CancellationToken,
     asset: AssetId,
+    /// Whether the broker has said anything since it was last looked at.
+    spoke: AtomicBool,
 }
 
 impl Session<'_> {
     /// Goes on until the connection ends, and says why it did.
-    async fn run(&self, backoff: &mut Backoff) -> String {
+    async fn run(&self, backoff: &mut Backoff, instruments: &mut Instruments) -> String {
         let options = match self.options() {
             Ok(options) => options,
             Err(what) => return what,
@@ -141,7 +175,11 @@ impl Session<'_> {
             client: client.clone(),
         };
         let writing = tokio::spawn(writer.run(waiting));
-        let what = self.events(events, &client, queue, backoff).await;
+        // Working on an event is never broken off for the beat: half a packet may be on its way.
+        let what = tokio::select! {
+            what = self.events(events, &client, queue, backoff) => what,
+            never = beat(instruments, &self.spoke) => never,
+        };
         // What was queued is stored; without the connection it cannot be acknowledged, and comes again.
         if tokio::time::timeout(FINISH_WITHIN, writing).await.is_err() {
             tracing::warn!(source = %self.context.name, "messages were not stored before the connection's end");
@@ -176,6 +214,9 @@ impl Session<'_> {
                 () = self.cancel.cancelled() => return String::new(),
                 event = events.poll() => event,
             };
+            if matches!(event, Ok(Event::Incoming(_))) {
+                self.spoke.store(true, Ordering::Relaxed);
+            }
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     let filters = self
@@ -273,12 +314,12 @@ impl Writer {
         let Some((mapping, parts)) = self.mappings.iter().find_map(|one| Some((one, one.fits(topic)?))) else {
             return Err(("topic without a mapping", topic.to_owned()));
         };
+        let origin = Origin { instance: &self.name, asset: &self.asset, now };
         match &mapping.target {
             Target::Metric(metric) => {
-                let own = [("job", "mqtt"), ("instance", self.name.as_str())];
-                batch.series.push(metric.series(&message.payload, &parts, own, &self.asset, now).map_err(failed)?);
+                batch.series.push(metric.series(&message.payload, &parts, &origin).map_err(failed)?);
             }
-            Target::Log(log) => batch.logs.push(log.record(&message.payload, topic, &self.asset, now).map_err(failed)?),
+            Target::Log(log) => batch.logs.push(log.record(&message.payload, topic, &origin).map_err(failed)?),
         }
         Ok(())
     }

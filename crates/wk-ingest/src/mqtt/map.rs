@@ -145,28 +145,32 @@ impl Mapping {
     }
 }
 
+/// Whose a message is, and when it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The label `instance`.
+    pub instance: &'a str,
+    /// The asset.
+    pub asset: &'a AssetId,
+    /// The time.
+    pub now: UtcMs,
+}
+
 impl MetricMapping {
     /// The sample that a message is.
     ///
     /// # Errors
     /// A message without a number, or labels that cannot be stored.
-    pub fn series(
-        &self,
-        payload: &[u8],
-        parts: &[&str],
-        own: [(&str, &str); 2],
-        asset: &AssetId,
-        now: UtcMs,
-    ) -> Result<SeriesSamples, BadMapping> {
+    pub fn series(&self, payload: &[u8], parts: &[&str], origin: &Origin<'_>) -> Result<SeriesSamples, BadMapping> {
         let value = self.value(payload)?;
         let filled: Vec<(&str, String)> =
             self.labels.iter().map(|(name, template)| (name.as_str(), fill(template, parts))).collect();
+        let own = [(METRIC_NAME, self.name.as_str()), ("job", "mqtt"), ("instance", origin.instance)];
         let further = filled.iter().map(|(name, value)| (*name, value.as_str()));
-        let pairs: Vec<(&str, &str)> =
-            [(METRIC_NAME, self.name.as_str())].into_iter().chain(own).chain(further).collect();
+        let pairs: Vec<(&str, &str)> = own.into_iter().chain(further).collect();
         series::check(&pairs).map_err(|_| BadMapping::Labels)?;
-        let series = Arc::new(Series::new(wk_types::Labels::new(pairs), asset.clone()));
-        Ok(SeriesSamples { series, samples: vec![Sample::new(now, value)] })
+        let series = Arc::new(Series::new(wk_types::Labels::new(pairs), origin.asset.clone()));
+        Ok(SeriesSamples { series, samples: vec![Sample::new(origin.now, value)] })
     }
 
     fn value(&self, payload: &[u8]) -> Result<f64, BadMapping> {
@@ -191,7 +195,7 @@ impl LogMapping {
     ///
     /// # Errors
     /// A message without a text.
-    pub fn record(&self, payload: &[u8], topic: &str, asset: &AssetId, now: UtcMs) -> Result<LogRecord, BadMapping> {
+    pub fn record(&self, payload: &[u8], topic: &str, origin: &Origin<'_>) -> Result<LogRecord, BadMapping> {
         let text = |value: Value| match value {
             Value::String(text) => text,
             other => other.to_string(),
@@ -205,8 +209,8 @@ impl LogMapping {
                 .map_or_else(|_| Severity::from_word(&word).unwrap_or(Severity::Info), Severity::from_syslog)
         };
         Ok(LogRecord {
-            time: now,
-            asset: asset.clone(),
+            time: origin.now,
+            asset: origin.asset.clone(),
             app: self.app.as_str().into(),
             severity,
             message: message.into(),

@@ -46,8 +46,7 @@ fn filters_meet_topics_as_mqtt_says() {
 #[test]
 fn messages_become_samples() {
     let read = |pointer: &str, payload: &str| {
-        let own = [("job", "mqtt"), ("instance", "broker")];
-        let series = metric(pointer).series(payload.as_bytes(), &["main"], own, &"broker".into(), NOW);
+        let series = metric(pointer).series(payload.as_bytes(), &["main"], &Origin { instance: "broker", asset: &"broker".into(), now: NOW });
         series.map_or_else(|bad| bad.to_string(), |series| series_text(&[series]))
     };
     insta::assert_snapshot!(read("", " 81.5 "), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 81.5@0"#);
@@ -67,7 +66,7 @@ fn messages_become_log_messages() {
         message_pointer: "/text".to_owned(),
         severity_pointer: "/level".to_owned(),
     };
-    let record = |payload: &str| log.record(payload.as_bytes(), "alarms/engine", &"broker".into(), NOW);
+    let record = |payload: &str| log.record(payload.as_bytes(), "alarms/engine", &Origin { instance: "broker", asset: &"broker".into(), now: NOW });
     let one = record(r#"{"text":"oil pressure low","level":"major"}"#).unwrap();
     assert_eq!(
         (&*one.message, one.severity.as_str(), &*one.attributes["topic"]),
@@ -96,10 +95,9 @@ fn addresses_of_brokers_are_read() {
 proptest! {
     #[test]
     fn hostile_messages_never_panic(payload in proptest::collection::vec(any::<u8>(), 0..100), topic in ".{0,40}", pointer in "(/[a-z0-9~]{0,4}){0,3}") {
-        let own = [("job", "mqtt"), ("instance", "broker")];
-        let _ = metric(&pointer).series(&payload, &[&topic], own, &"broker".into(), NOW);
+        let _ = metric(&pointer).series(&payload, &[&topic], &Origin { instance: "broker", asset: &"broker".into(), now: NOW });
         let log = LogMapping { app: "a".to_owned(), message_pointer: pointer, severity_pointer: String::new() };
-        let _ = log.record(&payload, &topic, &"broker".into(), NOW);
+        let _ = log.record(&payload, &topic, &Origin { instance: "broker", asset: &"broker".into(), now: NOW });
         let _ = mapping("+/a/#").unwrap().fits(&topic);
     }
 }

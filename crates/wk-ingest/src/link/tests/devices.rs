@@ -47,11 +47,11 @@ async fn terminal(stream: TcpStream) {
             history_bytes(3 + calls, &[0.0, 0.5, 0.0, 0.0], &[20.0, 40.0, 20.0, 20.0])
         };
         calls += 1;
-        let response = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+        let response = ::http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
         let mut body = respond.send_response(response, false).unwrap();
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         body.send_data([&[0][..], &length, &message].concat().into(), false).unwrap();
-        let mut trailers = http::HeaderMap::new();
+        let mut trailers = ::http::HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
         body.send_trailers(trailers).unwrap();
     }
