@@ -78,7 +78,7 @@ fn without_a_speed_nobody_knows() {
     ship.run(60 * 60, |_| Vec::new());
     assert_snapshot!(modes(&ship), @r"
     2 min at_sea: 12.0 kn over ground for 2 min
-    40 min unknown: no speed over ground for 30 min
+    39 min unknown: no speed over ground for 30 min
     ");
 }
 

@@ -90,7 +90,7 @@ fn fields_are_scaled_worded_and_checked() {
 
 /// A field of the protobuf wire format: a key of tag and wire type, then what is in it.
 fn field(tag: u32, wire: u32, content: &[u8]) -> Vec<u8> {
-    let mut bytes = varint(u64::from(tag << 3 | wire));
+    let mut bytes = varint(u64::from((tag << 3) | wire));
     if wire == 2 {
         bytes.extend(varint(content.len() as u64));
     }

@@ -103,7 +103,7 @@ impl Bits {
                 b'`'..=b'w' => byte - b'`' + 40,
                 _ => return Err(BadAis::Sentence),
             };
-            bits.extend((0..6).rev().map(|at| six >> at & 1 == 1));
+            bits.extend((0..6).rev().map(|at| (six >> at) & 1 == 1));
         }
         bits.truncate(bits.len().saturating_sub(fill));
         Ok(Self(bits))
@@ -111,7 +111,7 @@ impl Bits {
 
     fn unsigned(&self, from: usize, length: usize) -> Result<u32, BadAis> {
         let bits = self.0.get(from..from + length).ok_or(BadAis::Short)?;
-        Ok(bits.iter().fold(0, |value, bit| value << 1 | u32::from(*bit)))
+        Ok(bits.iter().fold(0, |value, bit| (value << 1) | u32::from(*bit)))
     }
 
     fn signed(&self, from: usize, length: usize) -> Result<i32, BadAis> {

@@ -104,7 +104,7 @@ async fn a_stream_is_read_with_the_token_and_nothing_is_sent() {
     let cancel = CancellationToken::new();
     let task = tokio::spawn(run(settings(url), context.clone(), cancel.clone()));
     let (stream, _) = server.accept().await.unwrap();
-    #[expect(clippy::result_large_err, reason = "the library says what a callback returns")]
+    #[allow(clippy::result_large_err, reason = "the library says what a callback returns")]
     let check = |request: &Request, response: Response| {
         assert_eq!(request.uri().to_string(), STREAM_PATH);
         assert_eq!(request.headers()["authorization"], "Bearer secret");
