@@ -45,6 +45,15 @@ pub enum Verb {
     },
     /// The ship at a glance
     Status,
+    /// Show what the vessel is doing, or set it by hand
+    SeaMode {
+        /// in_port, manoeuvring, at_sea or dry_dock; auto gives it back to what speed and position say
+        #[arg(value_parser = ["in_port", "manoeuvring", "at_sea", "dry_dock", "auto"])]
+        mode: Option<String>,
+        /// For how long it holds, such as 4h; without it, until it is given back
+        #[arg(long = "for", value_name = "SPAN", value_parser = read_span, requires = "mode")]
+        for_span: Option<u64>,
+    },
     /// List incidents, or work on one
     Incidents(IncidentArgs),
     /// Follow one event through every stage, with times

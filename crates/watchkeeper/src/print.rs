@@ -174,6 +174,7 @@ pub fn status(status: &Value) {
     let open = &status["open"];
     println!("{} ({})", cell(&status["vessel"]["name"]), cell(&status["vessel"]["id"]));
     println!("state     {}", cell(&status["state"]));
+    println!("vessel    {}", sea_mode_line(&status["sea_mode"]));
     println!("open      {} critical, {} major, {} minor", open["critical"], open["major"], open["minor"]);
     println!("sources   {} of {} silent", status["sources"]["silent"], status["sources"]["total"]);
     println!("mail      {} waiting, {} undeliverable", status["mail"]["queued"], status["mail"]["dead"]);
@@ -183,6 +184,38 @@ pub fn status(status: &Value) {
     println!("memory    {}", percent(&status["host"]["memory_ratio"]));
     for disk in list(&status["host"], "disks") {
         println!("disk      {} {}", cell(&disk["mountpoint"]), percent(&disk["used_ratio"]));
+    }
+}
+
+/// The sea mode and on what it rests.
+fn sea_mode_line(state: &Value) -> String {
+    let words = |value: &Value| cell(value).replace('_', " ");
+    let rests = match (state["by_hand"] == true, state["until"].is_null()) {
+        (true, true) => format!(", set by hand; speed and position say {}", words(&state["derived"])),
+        (true, false) => {
+            format!(
+                ", set by hand until {}; speed and position say {}",
+                time(&state["until"]),
+                words(&state["derived"])
+            )
+        }
+        _ if state["since"].is_null() => ": no speed over ground has come".to_owned(),
+        _ => format!(" since {}", time(&state["since"])),
+    };
+    format!("{}{rests}", words(&state["mode"]))
+}
+
+/// Prints what the vessel is doing.
+pub fn sea_mode(state: &Value) {
+    println!("{}", sea_mode_line(state));
+}
+
+/// Prints that a sea mode was set.
+pub fn sea_mode_set(answer: &Value) {
+    if answer["until"].is_null() {
+        println!("taken; watchkeeper sea-mode shows it");
+    } else {
+        println!("taken until {}; watchkeeper sea-mode shows it", time(&answer["until"]));
     }
 }
 

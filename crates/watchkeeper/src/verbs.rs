@@ -81,6 +81,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         Verb::Token(TokenVerb::Create { .. } | TokenVerb::Revoke { .. })
             | Verb::SetupToken
             | Verb::ConfirmClock
+            | Verb::SeaMode { mode: Some(_), .. }
             | Verb::Incidents(IncidentArgs {
                 verb: Some(
                     IncidentVerb::Acknowledge { .. } | IncidentVerb::Resolve { .. } | IncidentVerb::Comment { .. }
@@ -105,6 +106,11 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
             return Ok(code);
         }
         Verb::Status => (client.get("/api/v1/status").await?, print::status),
+        Verb::SeaMode { mode: None, .. } => (client.get("/api/v1/sea-mode").await?, print::sea_mode),
+        Verb::SeaMode { mode: Some(mode), for_span } => {
+            let wanted = json!({"mode": mode, "for_s": for_span});
+            (client.post("/api/v1/sea-mode", &wanted).await?, print::sea_mode_set)
+        }
         Verb::Pipeline => (client.get("/api/v1/pipeline").await?, print::pipeline),
         Verb::Trace { id } => (client.get(&format!("/api/v1/trace/{}", escape(&id))).await?, print::trace),
         Verb::Incidents(args) => incidents(&client, args).await?,

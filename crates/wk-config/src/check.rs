@@ -61,6 +61,8 @@ impl Config {
         }
         check_metrics_store(&self.storage)?;
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
+        crate::navigation::check(self)?;
+        crate::devices::check(self)?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wk_types::{EdgeKind, Severity};
 
+use crate::devices::{LinkConfig, MqttConfig};
+use crate::navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 use crate::network::Network;
 
 /// The number of the file format this version reads.
@@ -20,6 +22,8 @@ pub struct Config {
     pub format: u32,
     /// The ship's name, as people know it.
     pub name: String,
+    /// Files with further profiles of links.
+    pub link_profiles: Vec<PathBuf>,
     /// The HTTP interface: console, API, ingest.
     pub http: HttpConfig,
     /// SQL for clients that speak PostgreSQL's protocol.
@@ -32,6 +36,16 @@ pub struct Config {
     pub syslog: SyslogConfig,
     /// Prometheus targets to scrape.
     pub scrape: Vec<ScrapeConfig>,
+    /// NMEA 0183 from navigation equipment.
+    pub nmea: Vec<NmeaConfig>,
+    /// gpsd daemons.
+    pub gpsd: Vec<GpsdConfig>,
+    /// Signal K servers.
+    pub signalk: Vec<SignalKConfig>,
+    /// MQTT brokers.
+    pub mqtt: Vec<MqttConfig>,
+    /// Satellite terminals, modems, antennas and routers.
+    pub link: Vec<LinkConfig>,
     /// Assets and the names they answer to.
     pub asset: Vec<AssetConfig>,
     /// Edges between assets.
@@ -57,6 +71,12 @@ impl Default for Config {
             logs: LogsConfig::default(),
             syslog: SyslogConfig::default(),
             scrape: Vec::new(),
+            nmea: Vec::new(),
+            gpsd: Vec::new(),
+            signalk: Vec::new(),
+            mqtt: Vec::new(),
+            link: Vec::new(),
+            link_profiles: Vec::new(),
             asset: Vec::new(),
             edge: Vec::new(),
             rules: RulesConfig::default(),

@@ -4,16 +4,20 @@
 //! unknown key is refused with the nearest known one named.
 
 mod check;
+mod devices;
 mod error;
 mod keys;
+mod navigation;
 mod network;
 mod origin;
 
+pub use devices::{LinkConfig, MqttConfig, MqttTopicConfig};
 pub use error::ConfigError;
 pub use keys::{
     AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
     MetricsStore, OutsideMetricsConfig, PostgresConfig, RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
 };
+pub use navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 pub use network::Network;
 pub use origin::{Origin, Value};
 

@@ -54,6 +54,26 @@ fn a_metric_store_outside_is_named_and_addressed() {
 }
 
 #[test]
+fn navigation_sources_say_what_they_lack() {
+    insta::assert_snapshot!(refused("[[nmea]]\nname = \"bridge\"\n"), @"nmea[0].udp: exactly one of udp, tcp and serial says where the sentences come from");
+    insta::assert_snapshot!(refused("[[nmea]]\nname = \"bridge\"\ntcp = \"a:1\"\nserial = \"/dev/ttyS0\"\n"), @"nmea[0].udp: exactly one of udp, tcp and serial says where the sentences come from");
+    insta::assert_snapshot!(refused("[[nmea]]\nname = \"bridge\"\nudp = [\"239.192.0.4:60004\"]\n"), @r#"nmea[0].allow_networks: datagrams carry no token, so an address other than loopback needs the networks that may send, such as ["10.20.0.0/16"]"#);
+    insta::assert_snapshot!(refused("[[gpsd]]\nname = \"a\"\n[[gpsd]]\nname = \"a\"\n"), @r#"gpsd.name: "a" stands twice; each source needs its own name"#);
+    insta::assert_snapshot!(refused("[[gpsd]]\nname = \"a\"\nresolution_s = 0\n"), @"gpsd.resolution_s: must be at least 1");
+    insta::assert_snapshot!(refused("[[signalk]]\nname = \"a\"\nurl = \"http://x\"\n"), @"signalk[0].url: must begin with ws://");
+}
+
+#[test]
+fn brokers_and_links_say_what_they_lack() {
+    let broker = "[[mqtt]]\nname = \"a\"\nurl = \"mqtt://x\"\n";
+    insta::assert_snapshot!(refused(broker), @"mqtt[0].topic: is missing; write [[mqtt.topic]] with a filter and a metric or an app");
+    insta::assert_snapshot!(refused(&format!("{broker}[[mqtt.topic]]\nfilter = \"a\"\n")), @"mqtt[0].topic[0].metric: exactly one of metric and app says what the messages become");
+    insta::assert_snapshot!(refused(&format!("{broker}[[mqtt.topic]]\nfilter = \"a\"\nmetric = \"m\"\nvalue = \"v\"\n")), @"mqtt[0].topic[0].value: must be a JSON pointer, such as /value");
+    insta::assert_snapshot!(refused("[[mqtt]]\nname = \"a\"\nurl = \"tcp://x\"\n"), @"mqtt[0].url: must begin with mqtt://");
+    insta::assert_snapshot!(refused("[[link]]\nname = \"a\"\nprofile = \"starlink\"\naddress = \"x\"\ninterval_s = 0\n"), @"link[0].interval_s: must be at least 1");
+}
+
+#[test]
 fn a_wrong_type_names_the_line() {
     let text = refused("name = \"x\"\n[host]\ninterval_s = \"often\"\n");
     assert!(text.contains("line 3"), "{text}");

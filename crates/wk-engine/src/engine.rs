@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wk_types::digest::{Place, Remembered};
 use wk_types::{
-    AssetId, Body, Command, CommandId, DurationMs, ErrorKind, Fact, FactBody, Incident, IntakeRecord, LogRecord, Seq,
-    Series, SeriesId, SeriesSamples, SourceName, Verb,
+    AssetId, Body, Command, CommandId, DurationMs, ErrorKind, Fact, FactBody, Incident, IntakeRecord, LogRecord,
+    SeaModeState, Seq, Series, SeriesId, SeriesSamples, SourceName, Verb,
 };
 
 use crate::clock::Clock;
@@ -16,6 +16,7 @@ use crate::detect::{Detection, family_for};
 use crate::families::Family;
 use crate::outbox::Outbox;
 use crate::rules::{DEFAULT_RULES, DEFAULT_RULES_FILE, RuleHealth, Rules, Surroundings};
+use crate::sea_mode::{Says, SeaModes};
 use crate::silence::{Silences, SpeakerKey};
 use crate::window::Window;
 
@@ -105,6 +106,8 @@ pub struct EngineStats {
     pub incidents_open: usize,
     /// Incidents not opened because the bound was reached.
     pub incidents_refused: u64,
+    /// What the vessel is doing.
+    pub sea_mode: SeaModeState,
 }
 
 /// The pure core: detection, rules, silence and correlation over one ordered stream.
@@ -120,6 +123,8 @@ pub struct Engine {
 struct Route {
     family: Option<&'static Family>,
     keep: Option<DurationMs>,
+    /// What it says about the sea mode.
+    says: Option<Says>,
     /// Where the labels `job` and `instance` stand.
     job: Option<u32>,
     instance: Option<u32>,
@@ -132,6 +137,7 @@ impl Route {
         Self {
             family: family_for(series),
             keep: window.keeps(&series.labels),
+            says: Says::of(series),
             job: place("job"),
             instance: place("instance"),
         }
@@ -165,6 +171,9 @@ struct State {
     window: Window,
     rules: Rules,
     correlator: Correlator,
+    /// Engines saved by nodes that knew no sea mode lack it.
+    #[serde(default)]
+    sea_modes: SeaModes,
 }
 
 impl State {
@@ -266,6 +275,7 @@ impl Engine {
             signals_refused,
             incidents_open: state.correlator.open_incidents(),
             incidents_refused,
+            sea_mode: state.sea_modes.state(),
         }
     }
 
@@ -306,6 +316,9 @@ impl Engine {
             let state = &mut self.state;
             if let Some(keep) = route.keep {
                 state.window.push(one, keep, out.at());
+            }
+            if let Some(says) = route.says {
+                state.sea_modes.hear(says, one, out.steady());
             }
             if let Some(family) = route.family {
                 state.detection.step(one, family, &mut state.correlator, out);
@@ -362,6 +375,7 @@ impl Engine {
             let (window, instances) = (&state.window, &state.instances);
             state.rules.tick(&mut Surroundings { window, instances, correlator: &mut state.correlator, out });
         }
+        state.sea_modes.tick(out);
         state.correlator.tick(gap, out);
         if out.steady().0 - state.swept.0 >= SWEEP_EVERY.0 {
             state.swept = out.steady();
@@ -406,6 +420,7 @@ impl Engine {
                 out.push(FactBody::TopologyLoaded { edges, command: command.id.clone() });
                 Ok(())
             }
+            Verb::SetSeaMode { mode, until } => state.sea_modes.set((*mode, *until), command, out),
         }
     }
 }

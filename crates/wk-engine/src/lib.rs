@@ -19,6 +19,7 @@ mod exact;
 pub mod families;
 mod outbox;
 mod rules;
+mod sea_mode;
 mod silence;
 #[cfg(test)]
 mod testing;

@@ -163,6 +163,9 @@ fn said_body(body: &FactBody) -> String {
         }
         FactBody::RulesLoaded { rules, .. } => format!("{rules} rules"),
         FactBody::TopologyLoaded { edges, .. } => format!("{edges} edges"),
+        FactBody::SeaModeChanged { state, reason, .. } => {
+            format!("sea mode {}: {reason}", state.mode.map_or("unknown", wk_types::SeaMode::as_str))
+        }
         FactBody::CommandRejected { reason, .. } => format!("rejected: {reason}"),
     }
 }

@@ -22,7 +22,7 @@ use crate::contract::SourceContext;
 use crate::metadata::Metadata;
 use target::TargetState;
 
-pub use fetch::client;
+pub use fetch::{client, client_with};
 
 /// How many bytes an answer may have once it is decompressed.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

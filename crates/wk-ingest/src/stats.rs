@@ -70,6 +70,11 @@ impl SourceStats {
         self.last_received.store(at.0, Relaxed);
     }
 
+    /// Counts items that were made of what came in earlier.
+    pub fn items(&self, items: u64) {
+        self.received.fetch_add(items, Relaxed);
+    }
+
     /// Counts items that the intake log acknowledged.
     pub fn accepted(&self, items: u64) {
         self.accepted.fetch_add(items, Relaxed);

@@ -60,6 +60,14 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// A source cannot be set up.
+    #[error("could not set up {key}: {what}")]
+    Source {
+        /// Its table in the configuration.
+        key: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// The mail settings cannot be used.
     #[error("could not set up mail: {what}")]
     Mail {
@@ -102,6 +110,7 @@ impl NodeError {
             | Self::Rules { .. }
             | Self::Mail { .. }
             | Self::Scrape { .. }
+            | Self::Source { .. }
             | Self::Outside { .. }
             | Self::NotBuilt { .. } => ErrorKind::InvalidInput,
         }
@@ -128,6 +137,7 @@ impl NodeError {
             Self::Listen { .. } => "choose an address of this machine: ip address".to_owned(),
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
+            Self::Source { key, .. } => format!("mend [[{key}]] in the configuration"),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Outside { .. } => "mend [storage.outside_metrics] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),

@@ -18,6 +18,7 @@ mod problem;
 mod prom;
 pub mod query;
 mod recording;
+mod sea_mode;
 pub mod server;
 pub mod session;
 mod status;
@@ -91,6 +92,8 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         export::metrics,
         export::logs,
         status::status,
+        sea_mode::show,
+        sea_mode::set,
         status::pipeline,
         status::diagnose,
         status::show_trace,
@@ -180,6 +183,7 @@ fn questions() -> Router<Arc<Node>> {
         .route("/api/v1/ask", post(query::ask))
         .route("/api/v1/export/span", get(export::span))
         .route("/api/v1/status", get(status::status))
+        .route("/api/v1/sea-mode", get(sea_mode::show).post(sea_mode::set))
         .route("/api/v1/pipeline", get(status::pipeline))
         .route("/api/v1/doctor", get(status::diagnose))
         .route("/api/v1/trace/{id}", get(status::show_trace))

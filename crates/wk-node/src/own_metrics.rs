@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wk_ingest::SourceStats;
-use wk_types::{Body, DurationMs, Labels, NewRecord, Sample, Series, SeriesSamples};
+use wk_types::{Body, DurationMs, Labels, NewRecord, Sample, SeaMode, Series, SeriesSamples};
 
 use crate::clock::now;
 use crate::node::Node;
@@ -67,6 +67,7 @@ enum Metric {
     SqlClientsRefused,
     SqlStatements,
     SqlStatementsFailed,
+    SeaMode,
 }
 
 impl Metric {
@@ -125,6 +126,7 @@ impl Metric {
             Self::MailQueued => ("watchkeeper_mail_queued_messages", "Mails that wait.", false),
             Self::MailDelivered => ("watchkeeper_mail_delivered_messages_total", "Mails a relay has taken.", true),
             Self::MailDead => ("watchkeeper_mail_dead_messages", "Mails that cannot be delivered.", false),
+            Self::SeaMode => ("vessel_sea_mode", "What the vessel is doing: 1 for the mode in force.", false),
             Self::PartsFailing => ("watchkeeper_node_failing_parts", "Parts of the node that fail now.", false),
             Self::SqlClients => ("watchkeeper_postgres_clients", "PostgreSQL clients connected.", false),
             Self::SqlClientsRefused => {
@@ -166,6 +168,7 @@ fn collect(node: &Node) -> Vec<Row> {
     stores(node, &mut rows);
     effects(node, &mut rows);
     sql_clients(node, &mut rows);
+    sea_mode(node, &mut rows);
     rows.0.sort_by_key(|row| row.metric);
     rows.0
 }
@@ -297,6 +300,14 @@ fn sql_clients(node: &Node, rows: &mut Rows) {
     rows.add(Metric::SqlClientsRefused, counts.refused as f64);
     rows.add(Metric::SqlStatements, counts.statements as f64);
     rows.add(Metric::SqlStatementsFailed, counts.failed as f64);
+}
+
+/// One series for each mode, all at 0 while nobody knows what the vessel does.
+fn sea_mode(node: &Node, rows: &mut Rows) {
+    let state = node.stages.engine().sea_mode;
+    for mode in SeaMode::ALL {
+        rows.add_with(Metric::SeaMode, &[("mode", mode.as_str())], f64::from(u8::from(state.mode == Some(mode))));
+    }
 }
 
 /// The metrics in the Prometheus text format 0.0.4.

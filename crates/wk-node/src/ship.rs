@@ -115,8 +115,12 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let acceptor = address.encrypted.then(|| tls::acceptor(&config.http, &base, &data, &hostname())).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
     let sql = sql_listener(&config, &base, &data).await?;
-    let prepared =
-        Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
+    let prepared = Prepared {
+        syslog: sources::bind_syslog(&config.syslog).await?,
+        scraper: sources::scraper(&config)?,
+        navigation: sources::navigation::prepare(&config, &base)?,
+        devices: sources::devices::prepare(&config, &base)?,
+    };
     let unix = bind_unix(&socket_path(&data))?;
 
     let outside_metrics = OutsideMetrics::open(&config, &base, &folder)?;

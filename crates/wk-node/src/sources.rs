@@ -12,6 +12,8 @@ use crate::node::Node;
 use crate::own_metrics::SILENT_AFTER;
 use crate::pipeline::bridge::IntakeBridge;
 
+pub mod devices;
+pub mod navigation;
 mod start;
 
 pub use start::{Prepared, bind_syslog, scraper, start};

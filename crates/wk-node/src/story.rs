@@ -26,6 +26,10 @@ fn fact_line(body: &FactBody) -> String {
         FactBody::IncidentReopened { because, .. } => format!("came back: {}", because.text),
         FactBody::RulesLoaded { rules, .. } => format!("{rules} alerting rules are in force"),
         FactBody::TopologyLoaded { edges, .. } => format!("a topology of {edges} edges is in force"),
+        FactBody::SeaModeChanged { state, reason, .. } => match state.mode {
+            Some(mode) => format!("the vessel is {mode}: {reason}"),
+            None => format!("nobody knows what the vessel does: {reason}"),
+        },
         FactBody::CommandRejected { reason, .. } => format!("could not be done: {reason}"),
     }
 }

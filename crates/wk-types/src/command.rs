@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::asset::Topology;
 use crate::id::{CommandId, IncidentId, PersonRef};
+use crate::sea_mode::SeaMode;
+use crate::time::UtcMs;
 
 /// One instruction to the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,5 +49,12 @@ pub enum Verb {
     SetTopology {
         /// The whole graph.
         topology: Topology,
+    },
+    /// Somebody says what the vessel is doing.
+    SetSeaMode {
+        /// The mode; `None` gives it back to what speed and position say.
+        mode: Option<SeaMode>,
+        /// Until when it holds; until it is taken back where it is missing.
+        until: Option<UtcMs>,
     },
 }

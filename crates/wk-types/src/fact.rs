@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CommandId, IncidentId, PersonRef, Seq, SignalId};
 use crate::incident::{Because, Incident};
+use crate::sea_mode::SeaModeState;
 use crate::severity::Severity;
 use crate::signal::Signal;
 use crate::time::UtcMs;
@@ -127,6 +128,17 @@ pub enum FactBody {
         /// The command that did it.
         command: CommandId,
     },
+    /// The vessel's sea mode is another one, or rests on something else.
+    SeaModeChanged {
+        /// The mode as it stands.
+        state: SeaModeState,
+        /// Why, in plain words.
+        reason: String,
+        /// Who set it; `None` where it was derived.
+        by: Option<PersonRef>,
+        /// The command that did it; `None` where it was derived.
+        command: Option<CommandId>,
+    },
     /// A command could not be carried out.
     CommandRejected {
         /// Which one.
@@ -153,6 +165,7 @@ impl FactBody {
             Self::IncidentReopened { .. } => "incident_reopened",
             Self::RulesLoaded { .. } => "rules_loaded",
             Self::TopologyLoaded { .. } => "topology_loaded",
+            Self::SeaModeChanged { .. } => "sea_mode_changed",
             Self::CommandRejected { .. } => "command_rejected",
         }
     }
@@ -179,7 +192,7 @@ impl FactBody {
             | Self::RulesLoaded { command, .. }
             | Self::TopologyLoaded { command, .. }
             | Self::CommandRejected { command, .. } => Some(command),
-            Self::IncidentResolved { command, .. } => command.as_ref(),
+            Self::IncidentResolved { command, .. } | Self::SeaModeChanged { command, .. } => command.as_ref(),
             _ => None,
         }
     }

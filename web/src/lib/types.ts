@@ -39,6 +39,17 @@ export interface Status {
     disks: Disk[];
   };
   disk: { data_bytes: number; free_bytes: number };
+  sea_mode: SeaModeState;
+}
+
+export type SeaMode = "in_port" | "manoeuvring" | "at_sea" | "dry_dock" | "unknown";
+
+export interface SeaModeState {
+  mode: SeaMode;
+  since: number | null;
+  by_hand: boolean;
+  until: number | null;
+  derived: SeaMode;
 }
 
 export interface Incident {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import type { Incident, Status } from "./types";
-import { assetList, byResolved, byUrgency, duration, gaugeLevel, shownState, stateSentence, stateWord } from "./watch";
+import { assetList, byResolved, byUrgency, duration, gaugeLevel, seaMode, shownState, stateSentence, stateWord } from "./watch";
 
 const NOW = Date.UTC(2026, 10, 24, 12);
 
@@ -36,9 +36,21 @@ function status(fields: Partial<Status>): Status {
     mail: { configured: false, queued: 0, dead: 0 },
     host: { cpu_ratio: 0.1, memory_ratio: 0.2, load1: 0.3, disks: [] },
     disk: { data_bytes: 1, free_bytes: 2 },
+    sea_mode: { mode: "unknown", since: null, by_hand: false, until: null, derived: "unknown" },
     ...fields,
   };
 }
+
+describe("what the vessel is doing", () => {
+  const derived = { since: NOW - 3_600_000, by_hand: false, until: null } as const;
+
+  test("rests on speed, on a person, or on nothing", () => {
+    expect(seaMode(status({}).sea_mode, NOW)).toEqual({ value: "not known", note: "no speed has come" });
+    expect(seaMode({ mode: "at_sea", derived: "at_sea", ...derived }, NOW)).toEqual({ value: "at sea", note: "for 1 h" });
+    const byHand = { mode: "dry_dock", derived: "in_port", since: NOW, by_hand: true, until: NOW + 7_200_000 } as const;
+    expect(seaMode(byHand, NOW)).toEqual({ value: "in dry dock", note: "set by hand for 2 h, speed says in port" });
+  });
+});
 
 describe("order of incidents", () => {
   test("the worst comes first, then what nobody has taken, then the oldest", () => {

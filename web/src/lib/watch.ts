@@ -1,5 +1,5 @@
 import { plural, span } from "./format";
-import type { Incident, Severity, ShipState, Status } from "./types";
+import type { Incident, SeaMode, SeaModeState, Severity, ShipState, Status } from "./types";
 
 const URGENCY: Record<Severity, number> = { critical: 3, major: 2, minor: 1, info: 0 };
 
@@ -71,6 +71,26 @@ export function stateSentence(status: Status, incidents: Incident[] | null, now:
     parts.push("no source has spoken yet");
   }
   return `${parts.join(" · ")}`;
+}
+
+const SEA_MODES: Record<SeaMode, string> = {
+  in_port: "in port",
+  manoeuvring: "manoeuvring",
+  at_sea: "at sea",
+  dry_dock: "in dry dock",
+  unknown: "not known",
+};
+
+/** What the vessel is doing, and on what that rests. */
+export function seaMode(state: SeaModeState, now: number): { value: string; note: string } {
+  const value = SEA_MODES[state.mode];
+  if (state.by_hand) {
+    const end = state.until === null ? "" : ` for ${span(state.until - now)}`;
+    const other = state.derived === state.mode ? "" : `, speed says ${SEA_MODES[state.derived]}`;
+    return { value, note: `set by hand${end}${other}` };
+  }
+  if (state.since === null) return { value, note: "no speed has come" };
+  return { value, note: `for ${span(now - state.since)}` };
 }
 
 /** From which fill a gauge warns, and from which it alarms. */

@@ -17,6 +17,7 @@ mod ingest;
 mod interop;
 mod lifecycle;
 mod log_search;
+mod navigation;
 mod outgrown;
 mod postgres;
 mod prometheus_api;

@@ -526,6 +526,7 @@ fn the_nodes_own_metrics_have_these_names() {
     let text = response.text().unwrap();
     let names: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     insta::assert_snapshot!(names.into_iter().collect::<Vec<_>>().join("\n"), @r"
+    vessel_sea_mode gauge
     watchkeeper_engine_open_incidents gauge
     watchkeeper_engine_open_signals gauge
     watchkeeper_engine_refused_total counter
@@ -659,6 +660,8 @@ fn the_description_names_these_interfaces() {
     /api/v1/query_range post
     /api/v1/recording get
     /api/v1/rules get
+    /api/v1/sea-mode get
+    /api/v1/sea-mode post
     /api/v1/series get
     /api/v1/series post
     /api/v1/session delete

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, ClientBuilder, StatusCode};
 
 use super::{BODY_BYTES_MAX, ScrapeError, Target};
 use crate::prometheus_text::Format;
@@ -18,15 +18,24 @@ const REDIRECTS_MAX: usize = 5;
 /// # Errors
 /// No cryptography provider is installed in the process, or the client cannot be made.
 pub fn client() -> Result<Client, ScrapeError> {
+    client_with(|builder| builder)
+}
+
+/// As [`client`], with further settings.
+///
+/// # Errors
+/// No cryptography provider is installed in the process, or the client cannot be made.
+pub fn client_with(set: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, ScrapeError> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(ScrapeError::NoProvider);
     }
     let builder = || {
-        Client::builder()
+        let builder = Client::builder()
             .user_agent(concat!("watchkeeper/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
-            .no_proxy()
+            .no_proxy();
+        set(builder)
     };
     // A machine without any certificates can still scrape over plain HTTP.
     builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(ScrapeError::Client)

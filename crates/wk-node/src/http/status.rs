@@ -13,6 +13,7 @@ use wk_types::{IncidentState, Seq, Severity};
 use crate::clock::now;
 use crate::http::auth::Viewer;
 use crate::http::problem::Problem;
+use crate::http::sea_mode;
 use crate::http::session::blocking;
 use crate::node::Node;
 use crate::pipeline::readers::METRICS_OUTSIDE;
@@ -64,6 +65,7 @@ pub async fn status(Shared(node): Shared<Arc<Node>>, _: Viewer) -> Result<Json<V
             "mail": {"configured": node.config.mail.is_some(), "queued": mail.queued, "dead": mail.dead},
             "host": host,
             "disk": gauges::data_disk(node),
+            "sea_mode": sea_mode::describe(node.stages.engine().sea_mode),
             "ailments": node.health.ailments(),
         })))
     })

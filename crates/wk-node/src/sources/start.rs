@@ -17,6 +17,8 @@ use wk_ingest::syslog::udp::UdpSyslog;
 use wk_ingest::syslog::{SyslogError, SyslogSettings};
 use wk_types::AssetId;
 
+use super::devices::{self, Devices};
+use super::navigation::{self, Navigation};
 use super::{JSON_LOGS, REMOTE_WRITE, context};
 use crate::error::NodeError;
 use crate::http::chain;
@@ -74,6 +76,10 @@ pub struct Prepared {
     pub syslog: Option<SyslogSockets>,
     /// The scraper.
     pub scraper: Option<Scraper>,
+    /// The sources of navigation data.
+    pub navigation: Navigation,
+    /// Brokers and links.
+    pub devices: Devices,
 }
 
 /// Starts every configured source; they end after `stop`.
@@ -85,6 +91,8 @@ pub fn start(node: &Arc<Node>, prepared: Prepared, tasks: &TaskTracker, stop: &C
     if let Some(scraper) = prepared.scraper {
         tasks.spawn(scraper.run(context(node, "scrape", true), stop.clone()));
     }
+    navigation::start(node, prepared.navigation, tasks, stop);
+    devices::start(node, prepared.devices, tasks, stop);
     if node.config.host.enabled {
         tasks.spawn(host::run(context(node, "host", true), host_settings(node), stop.clone()));
     }

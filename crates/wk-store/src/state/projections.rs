@@ -159,7 +159,7 @@ impl State {
 fn person_of(body: &FactBody) -> Option<&wk_types::PersonRef> {
     match body {
         FactBody::IncidentAcknowledged { incident, .. } => incident.acknowledged_by.as_ref(),
-        FactBody::IncidentCommented { by, .. } => by.as_ref(),
+        FactBody::IncidentCommented { by, .. } | FactBody::SeaModeChanged { by, .. } => by.as_ref(),
         _ => None,
     }
 }
@@ -204,7 +204,10 @@ fn project(transaction: &Transaction<'_>, entry: u64, fact: &FactBody) -> Result
             Ok(())
         }
         FactBody::IncidentCommented { incident, .. } => Ok(journal::concerns(transaction, incident.as_str(), entry)?),
-        FactBody::RulesLoaded { .. } | FactBody::TopologyLoaded { .. } | FactBody::CommandRejected { .. } => Ok(()),
+        FactBody::RulesLoaded { .. }
+        | FactBody::TopologyLoaded { .. }
+        | FactBody::SeaModeChanged { .. }
+        | FactBody::CommandRejected { .. } => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::State as Shared;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use wk_ingest::prometheus_text::{self, Format};
-use wk_ingest::{Metadata, host};
+use wk_ingest::{Metadata, host, link, vessel};
 use wk_types::ErrorKind;
 
 use super::answer::{Refusal, answer, success};
@@ -103,6 +103,12 @@ fn everything(node: &Node) -> BTreeMap<String, Vec<Described>> {
     }
     if node.config.host.enabled {
         host::metadata().for_each(|(family, metadata)| add(family.to_owned(), metadata));
+    }
+    if !(node.config.nmea.is_empty() && node.config.gpsd.is_empty() && node.config.signalk.is_empty()) {
+        vessel::metadata().into_iter().for_each(|(family, metadata)| add(family, metadata));
+    }
+    if !node.config.link.is_empty() {
+        link::kpi::metadata().into_iter().for_each(|(family, metadata)| add(family, metadata));
     }
     let own = crate::own_metrics::text(node);
     prometheus_text::parse(&own, Format::Text)
