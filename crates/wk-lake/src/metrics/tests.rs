@@ -5,6 +5,7 @@ use arrow::array::{
     ArrayRef, Float32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, TimestampNanosecondArray,
 };
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
@@ -14,6 +15,9 @@ use wk_types::series::STALE_NAN_BITS;
 use wk_types::{AssetId, Labels, Sample, Series, UtcMs};
 
 use super::*;
+
+/// Labels, asset, and samples with their values as bits.
+type OneSeries = (Labels, Option<String>, Vec<(i64, u64)>);
 
 fn series(metric: &str, pairs: &[(&str, &str)]) -> Series {
     Series::new(Labels::metric(metric, pairs), AssetId::from("bridge-pc"))
@@ -37,8 +41,8 @@ fn file(bytes: &[u8]) -> File {
 }
 
 /// What a file holds, rows of one series that were read apart joined again; values as bits.
-fn read(bytes: &[u8]) -> Vec<(Labels, Option<String>, Vec<(i64, u64)>)> {
-    let mut joined: Vec<(Labels, Option<String>, Vec<(i64, u64)>)> = Vec::new();
+fn read(bytes: &[u8]) -> Vec<OneSeries> {
+    let mut joined: Vec<OneSeries> = Vec::new();
     for rows in MetricFileReader::open(file(bytes)).unwrap().flat_map(Result::unwrap) {
         let (labels, asset) = (rows.labels, rows.asset.map(|asset| asset.to_string()));
         if joined.last().is_none_or(|last| last.0 != labels || last.1 != asset) {
@@ -50,7 +54,7 @@ fn read(bytes: &[u8]) -> Vec<(Labels, Option<String>, Vec<(i64, u64)>)> {
     joined
 }
 
-fn expected(content: &[(Series, Vec<Sample>)]) -> Vec<(Labels, Option<String>, Vec<(i64, u64)>)> {
+fn expected(content: &[(Series, Vec<Sample>)]) -> Vec<OneSeries> {
     let bits = |samples: &[Sample]| samples.iter().map(|sample| (sample.time.0, sample.value.to_bits())).collect();
     content
         .iter()
@@ -133,8 +137,6 @@ fn foreign(columns: Vec<(&str, ArrayRef)>, compression: Compression) -> Vec<u8> 
     writer.close().unwrap();
     bytes
 }
-
-use parquet::basic::Compression;
 
 fn times() -> ArrayRef {
     Arc::new(TimestampNanosecondArray::from(vec![1_700_000_000_000_999_999, -1]))
