@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_postgres::types::Type;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use crate::harness::{Ended, Node, free_port, until};
+use crate::harness::{Ended, Node, Read, free_port, until};
 
 /// Counts for ever.
 const ENDLESS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
@@ -150,8 +150,8 @@ fn what_is_wrong_has_its_sqlstate() {
     let (_node, postgres) = Postgres::start();
     for (command, code) in [
         ("SELECT * FROM nowhere", "42P01"),
-        ("SELECT nothing FROM logs", "42703"),
-        ("SELECT nothing(1)", "42883"),
+        ("SELECT absent FROM logs", "42703"),
+        ("SELECT absent(1)", "42883"),
         ("SELECT", "42601"),
         ("DELETE FROM logs", "42501"),
         ("DROP TABLE logs", "42501"),
@@ -163,7 +163,7 @@ fn what_is_wrong_has_its_sqlstate() {
         let said = postgres.refused(command);
         assert!(said.contains(&format!("ERROR:  {code}:")), "{command}: {said}");
     }
-    let script = "BEGIN; SELECT nothing; ";
+    let script = "BEGIN; SELECT absent; ";
     let driver = postgres.connect();
     assert_eq!(code(&driver.simple(script).unwrap_err()), "42703");
     assert_eq!(code(&driver.simple("SELECT 1").unwrap_err()), "25P02");
@@ -248,7 +248,8 @@ fn a_statement_is_stopped_after_its_time() {
     let began = Instant::now();
     let said = postgres.refused(ENDLESS);
     assert!(said.contains("57014") && said.contains("stopped after 30"), "{said}");
-    assert!((25..40).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    // A busy machine takes its time to tell, but it is not told before.
+    assert!((25..90).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -256,9 +257,9 @@ fn ctrl_c_in_psql_stops_the_statement() {
     let (node, postgres) = Postgres::start();
     let child = postgres.psql(&["-c", ENDLESS]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut child = Ended(child);
-    until(Duration::from_secs(10), "the statement runs", || {
-        let counts = node.cli_json(&["pipeline"])["sql_clients"].clone();
-        (counts["statements"].as_u64() == Some(1)).then_some(())
+    let read = Read { token: postgres.token.clone(), node };
+    until(Duration::from_secs(25), "the statement runs", || {
+        (read.get("/api/v1/pipeline")["sql_clients"]["statements"] == 1).then_some(())
     });
     let began = Instant::now();
     // psql asks the node to cancel as soon as it has sent the statement.
