@@ -153,6 +153,17 @@ export interface UnknownSender {
   last: number;
 }
 
+export interface OutsideMetrics {
+  kind: string;
+  url: string;
+  sent: number;
+  bytes: number;
+  lag_records: number | null;
+  /** Samples that it will not have, by reason. */
+  refused: Record<string, { samples: number }>;
+  spill: { samples: number } | null;
+}
+
 export interface Pipeline {
   intake: {
     first: number;
@@ -176,6 +187,8 @@ export interface Pipeline {
     future: number;
     over_limit: number;
   };
+  /** The metric store outside, where metrics are kept there. */
+  outside?: { metrics: OutsideMetrics | null };
   logs: { rows_buffered: number; files: number; bytes: number; stored: number };
   engine: {
     series: number;
