@@ -133,6 +133,26 @@ describe("stages", () => {
     expect(rows[4]?.waiting).toBe(2);
   });
 
+  test("a metric store outside is a stage of its own, and what it refuses is a complaint", () => {
+    const now = pipeline(12);
+    const refused = { duplicate: { samples: 2 }, "too old": { samples: 1 } };
+    const outside = { kind: "Mimir", url: "http://mimir:9009", sent: 7, bytes: 70, lag_records: 4, spill: null };
+    now.outside = { metrics: { ...outside, refused } };
+    expect(stageRows(now)[2]).toMatchObject({
+      name: "Mimir at http://mimir:9009",
+      stored: 7,
+      rejected: 3,
+      lag: 4,
+      waiting: null,
+    });
+    expect(complaints(now).map(({ stage, count }) => [stage, count])).toEqual([
+      ["metrics outside", 2],
+      ["metrics outside", 1],
+    ]);
+    now.outside = { metrics: null };
+    expect(stageRows(now)[2]?.name).toBe("Logs");
+  });
+
   test("an empty intake log holds no record", () => {
     const empty = pipeline(0);
     expect(stageRows(empty)[0]?.stored).toBe(0);

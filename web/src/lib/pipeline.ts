@@ -53,13 +53,19 @@ export interface Complaint {
 
 /** Lists what was lost, refused or rejected anywhere. */
 export function complaints(pipeline: Pipeline): Complaint[] {
-  const { intake, metrics, notify, sources } = pipeline;
+  const { intake, metrics, outside, notify, sources } = pipeline;
   const found: Complaint[] = [
     { stage: "intake", what: "damaged records", count: intake.damaged_records, lost: true },
     { stage: "intake", what: "refused, told to come back", count: intake.refused, lost: false },
     { stage: "metrics", what: "samples too far in the future", count: metrics.future, lost: true },
     { stage: "metrics", what: "samples over the series limit", count: metrics.over_limit, lost: true },
     { stage: "metrics", what: "samples over the series limit of their source", count: metrics.over_source_limit, lost: true },
+    ...Object.entries(outside?.metrics?.refused ?? {}).map(([reason, { samples }]) => ({
+      stage: "metrics outside",
+      what: `samples refused by the store: ${reason}`,
+      count: samples,
+      lost: true,
+    })),
     { stage: "mail", what: "messages given up", count: notify.dead, lost: true },
     ...sources.flatMap((source) => [
       ...source.lost.map(({ reason, count }) => ({ stage: source.name, what: reason, count, lost: true })),
@@ -91,11 +97,26 @@ export interface StageRow {
 }
 
 /** Lays every stage out in the same columns, in the order in which a record passes them. */
-export function stageRows({ intake, metrics, logs, engine, journal, notify }: Pipeline): StageRow[] {
+export function stageRows({ intake, metrics, outside, logs, engine, journal, notify }: Pipeline): StageRow[] {
   const none = { waiting: null, late: null, duplicate: null, rejected: null, lag: null, bytes: null };
   const lag = (...names: string[]) => intake.readers.find(({ name }) => names.includes(name))?.lag_records ?? null;
   const kept = intake.last > 0 ? intake.last - intake.first + 1 : 0;
   const refused = metrics.future + metrics.over_limit + metrics.over_source_limit;
+  const away = outside?.metrics;
+  const outsideRows: StageRow[] = away
+    ? [
+        {
+          ...none,
+          name: `${away.kind} at ${away.url}`,
+          unit: "samples sent",
+          stored: away.sent,
+          waiting: away.spill?.samples ?? null,
+          rejected: Object.values(away.refused).reduce((sum, { samples }) => sum + samples, 0),
+          lag: away.lag_records,
+          bytes: away.bytes,
+        },
+      ]
+    : [];
   return [
     { ...none, name: "Intake log", unit: "records kept", stored: kept, rejected: intake.refused, bytes: intake.bytes },
     {
@@ -109,6 +130,7 @@ export function stageRows({ intake, metrics, logs, engine, journal, notify }: Pi
       lag: lag("metrics"),
       bytes: metrics.bytes,
     },
+    ...outsideRows,
     {
       ...none,
       name: "Logs",

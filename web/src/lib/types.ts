@@ -164,6 +164,17 @@ export interface UnknownSender {
   last: number;
 }
 
+export interface OutsideMetrics {
+  kind: string;
+  url: string;
+  sent: number;
+  bytes: number;
+  lag_records: number | null;
+  /** Samples that it will not have, by reason. */
+  refused: Record<string, { samples: number }>;
+  spill: { samples: number } | null;
+}
+
 export interface Pipeline {
   intake: {
     first: number;
@@ -188,6 +199,8 @@ export interface Pipeline {
     over_limit: number;
     over_source_limit: number;
   };
+  /** The metric store outside, where metrics are kept there. */
+  outside?: { metrics: OutsideMetrics | null };
   logs: { rows_buffered: number; files: number; bytes: number; stored: number };
   engine: {
     series: number;
