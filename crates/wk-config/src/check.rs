@@ -60,6 +60,8 @@ impl Config {
             return invalid("host.interval_s", "must be at least 1");
         }
         check_metrics_store(&self.storage)?;
+        self.snmp.check()?;
+        self.flows.check()?;
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
         crate::navigation::check(self)?;
         crate::devices::check(self)?;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use wk_types::{EdgeKind, Severity};
 
 use crate::devices::{LinkConfig, MqttConfig};
+use crate::flows::FlowsConfig;
 use crate::navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 use crate::network::Network;
+use crate::snmp::SnmpConfig;
 
 /// The number of the file format this version reads.
 pub const FORMAT: u32 = 1;
@@ -34,6 +36,10 @@ pub struct Config {
     pub logs: LogsConfig,
     /// Syslog from others.
     pub syslog: SyslogConfig,
+    /// SNMP: devices to poll, traps from them.
+    pub snmp: SnmpConfig,
+    /// NetFlow, IPFIX and sFlow.
+    pub flows: FlowsConfig,
     /// Prometheus targets to scrape.
     pub scrape: Vec<ScrapeConfig>,
     /// NMEA 0183 from navigation equipment.
@@ -70,6 +76,8 @@ impl Default for Config {
             host: HostConfig::default(),
             logs: LogsConfig::default(),
             syslog: SyslogConfig::default(),
+            snmp: SnmpConfig::default(),
+            flows: FlowsConfig::default(),
             scrape: Vec::new(),
             nmea: Vec::new(),
             gpsd: Vec::new(),

@@ -6,13 +6,16 @@
 mod check;
 mod devices;
 mod error;
+mod flows;
 mod keys;
 mod navigation;
 mod network;
 mod origin;
+mod snmp;
 
 pub use devices::{LinkConfig, MqttConfig, MqttTopicConfig};
 pub use error::ConfigError;
+pub use flows::FlowsConfig;
 pub use keys::{
     AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
     MetricsStore, OutsideMetricsConfig, PostgresConfig, RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
@@ -20,6 +23,10 @@ pub use keys::{
 pub use navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 pub use network::Network;
 pub use origin::{Origin, Value};
+pub use snmp::{
+    SNMP_DEVICES_MAX, SnmpAuthentication, SnmpConfig, SnmpCredentialConfig, SnmpDeviceConfig, SnmpPrivacy,
+    SnmpTrapsConfig, SnmpVersion,
+};
 
 #[cfg(test)]
 mod tests;

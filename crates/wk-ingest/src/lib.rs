@@ -8,6 +8,7 @@ mod backoff;
 pub mod contract;
 mod delivery;
 pub mod files;
+pub mod flows;
 pub mod gpsd;
 pub mod host;
 #[cfg(any(test, fuzzing))]
@@ -30,11 +31,13 @@ pub mod scrape;
 pub mod series;
 pub mod series_cache;
 pub mod signalk;
+pub mod snmp;
 pub mod stats;
 pub mod syslog;
 #[cfg(any(test, fuzzing))]
 mod testing;
 pub mod times;
+mod udp;
 pub mod vessel;
 
 pub use asset_table::AssetTable;

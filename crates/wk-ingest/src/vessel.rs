@@ -113,6 +113,7 @@ impl Quantity {
         Self::TransducerHumidity,
     ];
 
+    #[expect(clippy::too_many_lines, reason = "it is a table, a line or two for each quantity")]
     const fn describe(self) -> Described {
         match self {
             Self::Latitude => Described("vessel_position_latitude_degrees", "Latitude, north positive.", -90.0, 90.0),

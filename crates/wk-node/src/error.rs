@@ -68,6 +68,12 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// SNMP cannot be set up.
+    #[error("could not set up SNMP: {what}")]
+    Snmp {
+        /// What is wrong.
+        what: String,
+    },
     /// The mail settings cannot be used.
     #[error("could not set up mail: {what}")]
     Mail {
@@ -111,6 +117,7 @@ impl NodeError {
             | Self::Mail { .. }
             | Self::Scrape { .. }
             | Self::Source { .. }
+            | Self::Snmp { .. }
             | Self::Outside { .. }
             | Self::NotBuilt { .. } => ErrorKind::InvalidInput,
         }
@@ -138,6 +145,7 @@ impl NodeError {
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Source { key, .. } => format!("mend [[{key}]] in the configuration"),
+            Self::Snmp { .. } => "mend [snmp] in the configuration, or the file that is named".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Outside { .. } => "mend [storage.outside_metrics] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),

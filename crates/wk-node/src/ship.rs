@@ -120,6 +120,7 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
         scraper: sources::scraper(&config)?,
         navigation: sources::navigation::prepare(&config, &base)?,
         devices: sources::devices::prepare(&config, &base)?,
+        snmp: sources::prepare_snmp(&config, &base, &data).await?,
     };
     let unix = bind_unix(&socket_path(&data))?;
 

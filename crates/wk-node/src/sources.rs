@@ -14,8 +14,10 @@ use crate::pipeline::bridge::IntakeBridge;
 
 pub mod devices;
 pub mod navigation;
+mod snmp;
 mod start;
 
+pub use snmp::prepare as prepare_snmp;
 pub use start::{Prepared, bind_syslog, scraper, start};
 
 /// The source of Prometheus remote write over HTTP.

@@ -5,6 +5,7 @@
 
 pub mod metrics;
 pub mod random;
+pub mod snmp;
 pub mod syslog;
 
 pub use metrics::{MetricWorkload, MetricWorkloadOptions};

@@ -19,7 +19,7 @@ use wk_types::AssetId;
 
 use super::devices::{self, Devices};
 use super::navigation::{self, Navigation};
-use super::{JSON_LOGS, REMOTE_WRITE, context};
+use super::{JSON_LOGS, REMOTE_WRITE, context, snmp};
 use crate::error::NodeError;
 use crate::http::chain;
 use crate::node::Node;
@@ -80,6 +80,8 @@ pub struct Prepared {
     pub navigation: Navigation,
     /// Brokers and links.
     pub devices: Devices,
+    /// SNMP and flow records.
+    pub snmp: snmp::Prepared,
 }
 
 /// Starts every configured source; they end after `stop`.
@@ -93,6 +95,7 @@ pub fn start(node: &Arc<Node>, prepared: Prepared, tasks: &TaskTracker, stop: &C
     }
     navigation::start(node, prepared.navigation, tasks, stop);
     devices::start(node, prepared.devices, tasks, stop);
+    snmp::start(node, prepared.snmp, tasks, stop);
     if node.config.host.enabled {
         tasks.spawn(host::run(context(node, "host", true), host_settings(node), stop.clone()));
     }

@@ -49,7 +49,9 @@ fn damage_at_any_place_costs_no_more_than_its_file_and_is_named() {
         {
             let label = format!("{harm:?} at {at} of {}, file {which}", whole.len());
             let dir = tempfile::tempdir().unwrap();
-            names.iter().for_each(|name| drop(fs::copy(sound.path().join(name), dir.path().join(name)).unwrap()));
+            for name in &names {
+                fs::copy(sound.path().join(name), dir.path().join(name)).unwrap();
+            }
             let mut bytes = whole.clone();
             harm.apply(&mut bytes, at);
             fs::write(dir.path().join(name), &bytes).unwrap();
