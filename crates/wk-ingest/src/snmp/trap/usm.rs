@@ -225,11 +225,12 @@ impl Usm {
         if boots == self.engine.boots && time.abs_diff(self.engine.time()) <= TIME_WINDOW_S {
             return Ok(());
         }
-        let reason = "time of the message is not ours";
-        let count = self.count(reason);
+        // A sender that has only just found out the engine asks for its time by sending none.
+        let reason = ((boots, time) != (0, 0)).then_some("time of the message is not ours");
+        let count = self.count("time");
         let answer = report_pdu(report_oids::not_in_time_windows(), count)
             .and_then(|pdu| self.encode(&pdu, raw.msg_id(), user, Some(&checked.keys)));
-        Err(NotPassed { reason: Some(reason), answer: answer.ok() })
+        Err(NotPassed { reason, answer: answer.ok() })
     }
 
     /// Step 7b: a sender's clock runs on; a message from before is a repeated one.
