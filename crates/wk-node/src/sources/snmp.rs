@@ -85,7 +85,7 @@ fn poller(
     }
     let folder = config.profiles_folder.as_ref().map(|folder| base.join(folder));
     let profiles = Arc::new(Profiles::load(folder.as_deref()).map_err(|error| failed(&error))?);
-    let device = |declared: &SnmpDeviceConfig| {
+    let device = |declared: &SnmpDeviceConfig| -> Result<Device, NodeError> {
         let named = declared.profiles.as_ref().map(|names| profiles.named(names)).transpose();
         Ok(Device {
             address: (declared.address, declared.port).into(),
