@@ -15,6 +15,7 @@ mod process;
 mod queries;
 mod recorded;
 mod recovery;
+mod snmp;
 mod store;
 mod table;
 
@@ -32,6 +33,8 @@ pub enum Bench {
     Recovery(recovery::Options),
     /// Memory over a simulated day in which series come and go
     Memory(memory::Options),
+    /// Polling of very many SNMP devices
+    Snmp(snmp::Options),
 }
 
 /// Runs a benchmark.
@@ -41,5 +44,6 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Logs(options) => logs::run(options),
         Bench::Recovery(options) => recovery::run(options),
         Bench::Memory(options) => memory::run(options),
+        Bench::Snmp(options) => snmp::run(options),
     }
 }

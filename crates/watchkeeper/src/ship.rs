@@ -14,12 +14,16 @@ use wk_node::{ShipOptions, Started};
 use crate::args::ShipArgs;
 use crate::print;
 
+/// What is logged where `RUST_LOG` does not say. The SNMP library calls each answer of a device that is no value an error;
+/// the source counts them by reason.
+const FILTER: &str = "info,async_snmp=off";
+
 /// Runs the ship node until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// A configuration, folder or address that cannot be used.
 pub fn run(args: &ShipArgs, data: PathBuf) -> Result<ExitCode> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -50,6 +50,8 @@ impl Config {
         if self.host.interval_s == 0 {
             return invalid("host.interval_s", "must be at least 1");
         }
+        self.snmp.check()?;
+        self.flows.check()?;
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }

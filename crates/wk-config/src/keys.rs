@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wk_types::{EdgeKind, Severity};
 
+use crate::flows::FlowsConfig;
 use crate::network::Network;
+use crate::snmp::SnmpConfig;
 
 /// The number of the file format this version reads.
 pub const FORMAT: u32 = 1;
@@ -28,6 +30,10 @@ pub struct Config {
     pub logs: LogsConfig,
     /// Syslog from others.
     pub syslog: SyslogConfig,
+    /// SNMP: devices to poll, traps from them.
+    pub snmp: SnmpConfig,
+    /// NetFlow, IPFIX and sFlow.
+    pub flows: FlowsConfig,
     /// Prometheus targets to scrape.
     pub scrape: Vec<ScrapeConfig>,
     /// Assets and the names they answer to.
@@ -53,6 +59,8 @@ impl Default for Config {
             host: HostConfig::default(),
             logs: LogsConfig::default(),
             syslog: SyslogConfig::default(),
+            snmp: SnmpConfig::default(),
+            flows: FlowsConfig::default(),
             scrape: Vec::new(),
             asset: Vec::new(),
             edge: Vec::new(),

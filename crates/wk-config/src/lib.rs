@@ -5,17 +5,24 @@
 
 mod check;
 mod error;
+mod flows;
 mod keys;
 mod network;
 mod origin;
+mod snmp;
 
 pub use error::ConfigError;
+pub use flows::FlowsConfig;
 pub use keys::{
     AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
     RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
 };
 pub use network::Network;
 pub use origin::{Origin, Value};
+pub use snmp::{
+    SNMP_DEVICES_MAX, SnmpAuthentication, SnmpConfig, SnmpCredentialConfig, SnmpDeviceConfig, SnmpPrivacy,
+    SnmpTrapsConfig, SnmpVersion,
+};
 
 #[cfg(test)]
 mod tests;

@@ -61,3 +61,17 @@ fn every_value_names_its_origin() {
     assert_eq!(origin("host.enabled"), Some(Origin::Default));
     assert_eq!(origin("http.listen"), Some(Origin::Default));
 }
+
+#[test]
+fn snmp_keys_that_do_not_go_together_say_what_to_write() {
+    let credential = "[[snmp.credential]]\nname = \"a\"\nversion = \"v2c\"\ncommunity_file = \"c\"\n";
+    let device = "[[snmp.device]]\naddress = \"10.0.0.2\"\ncredential = \"a\"\n";
+    assert_eq!(Config::parse(&format!("{credential}{device}")).unwrap().snmp.device[0].port, 161);
+    insta::assert_snapshot!(refused(device), @r#"snmp.device[0].credential: no [[snmp.credential]] has the name "a""#);
+    insta::assert_snapshot!(refused(&format!("{credential}{device}{device}")), @"snmp.device[1].address: 10.0.0.2 comes twice");
+    insta::assert_snapshot!(refused(&format!("{credential}{device}engine_id = \"8000\"\n")), @"snmp.device[0].engine_id: must be 5 to 32 bytes in hexadecimal, such as 0x80001f8804746f70");
+    insta::assert_snapshot!(refused("[[snmp.credential]]\nname = \"a\"\nversion = \"v2c\"\n"), @"snmp.credential[0].community_file: is missing; write the file that holds the community");
+    insta::assert_snapshot!(refused("[[snmp.credential]]\nname = \"a\"\nversion = \"v3\"\nuser = \"u\"\nprivacy = \"aes\"\n"), @"snmp.credential[0].privacy: needs privacy_password_file beside it");
+    insta::assert_snapshot!(refused("[snmp.traps]\nenabled = true\nlisten = \"0.0.0.0:162\"\n"), @r#"snmp.traps.allow_networks: an address other than loopback needs the networks that may send, such as ["10.20.0.0/16"]"#);
+    insta::assert_snapshot!(refused("[flows]\nnetflow_listen = [\"0.0.0.0:2055\"]\n"), @r#"flows.allow_networks: flow records carry no token, so an address other than loopback needs the networks that may send, such as ["10.20.0.0/16"]"#);
+}

@@ -7,6 +7,7 @@ pub mod asset_table;
 pub mod contract;
 mod delivery;
 pub mod files;
+pub mod flows;
 pub mod host;
 pub mod journald;
 pub mod json_logs;
@@ -19,11 +20,13 @@ pub mod remote_write;
 pub mod scrape;
 pub mod series;
 pub mod series_cache;
+pub mod snmp;
 pub mod stats;
 pub mod syslog;
 #[cfg(test)]
 mod testing;
 pub mod times;
+mod udp;
 
 pub use asset_table::AssetTable;
 pub use contract::{Ack, Attribution, Clock, Identity, Intake, Refused, Sender, SourceContext};

@@ -60,6 +60,12 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// SNMP cannot be set up.
+    #[error("could not set up SNMP: {what}")]
+    Snmp {
+        /// What is wrong.
+        what: String,
+    },
     /// The mail settings cannot be used.
     #[error("could not set up mail: {what}")]
     Mail {
@@ -84,7 +90,9 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } | Self::Snmp { .. } => {
+                ErrorKind::InvalidInput
+            }
         }
     }
 
@@ -109,6 +117,7 @@ impl NodeError {
             Self::Listen { .. } => "choose an address of this machine: ip address".to_owned(),
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
+            Self::Snmp { .. } => "mend [snmp] in the configuration, or the file that is named".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),

@@ -108,8 +108,11 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let folder = DataFolder::open(&data)?;
     let acceptor = address.encrypted.then(|| tls::acceptor(&config.http, &base, &data, &hostname())).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
-    let prepared =
-        Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
+    let prepared = Prepared {
+        syslog: sources::bind_syslog(&config.syslog).await?,
+        scraper: sources::scraper(&config)?,
+        snmp: sources::prepare_snmp(&config, &base, &data).await?,
+    };
     let unix = bind_unix(&socket_path(&data))?;
 
     let (mut node, engine, engine_at) = open_node(config, folder, stop.clone(), Purpose::Run)?;

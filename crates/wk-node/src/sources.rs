@@ -12,8 +12,10 @@ use crate::node::Node;
 use crate::own_metrics::SILENT_AFTER;
 use crate::pipeline::bridge::IntakeBridge;
 
+mod snmp;
 mod start;
 
+pub use snmp::prepare as prepare_snmp;
 pub use start::{Prepared, bind_syslog, scraper, start};
 
 /// The source of Prometheus remote write over HTTP.

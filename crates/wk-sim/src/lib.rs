@@ -6,6 +6,7 @@
 pub mod metrics;
 pub mod random;
 pub mod remote_write;
+pub mod snmp;
 pub mod syslog;
 
 pub use metrics::{MetricWorkload, MetricWorkloadOptions};

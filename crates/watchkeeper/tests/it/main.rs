@@ -20,3 +20,4 @@ mod prometheus_api;
 mod remote_write;
 mod remote_write_v2;
 mod shapes;
+mod snmp;

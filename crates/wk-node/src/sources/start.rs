@@ -17,7 +17,7 @@ use wk_ingest::syslog::udp::UdpSyslog;
 use wk_ingest::syslog::{SyslogError, SyslogSettings};
 use wk_types::AssetId;
 
-use super::{JSON_LOGS, REMOTE_WRITE, context};
+use super::{JSON_LOGS, REMOTE_WRITE, context, snmp};
 use crate::error::NodeError;
 use crate::http::chain;
 use crate::node::Node;
@@ -74,6 +74,8 @@ pub struct Prepared {
     pub syslog: Option<SyslogSockets>,
     /// The scraper.
     pub scraper: Option<Scraper>,
+    /// SNMP and flow records.
+    pub snmp: snmp::Prepared,
 }
 
 /// Starts every configured source; they end after `stop`.
@@ -85,6 +87,7 @@ pub fn start(node: &Arc<Node>, prepared: Prepared, tasks: &TaskTracker, stop: &C
     if let Some(scraper) = prepared.scraper {
         tasks.spawn(scraper.run(context(node, "scrape", true), stop.clone()));
     }
+    snmp::start(node, prepared.snmp, tasks, stop);
     if node.config.host.enabled {
         tasks.spawn(host::run(context(node, "host", true), host_settings(node), stop.clone()));
     }
