@@ -11,6 +11,10 @@ const PASSWORD_BYTES_MIN: usize = 8;
 
 /// A community or user, its secrets read from their files. It has no text form that shows them.
 #[derive(Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are as many as credentials in the configuration, most of them users"
+)]
 pub enum Credential {
     /// SNMPv1 or v2c.
     Community {

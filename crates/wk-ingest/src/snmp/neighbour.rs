@@ -63,7 +63,7 @@ async fn lldp(session: &mut Session) -> Result<Vec<Neighbour>, AskError> {
             Some((*index.first()?, id_text(row[1].as_ref()?, row[0].as_ref(), PORT_NETWORK_ADDRESS)))
         })
         .collect();
-    let neighbour = |(index, row): (&Box<[u32]>, &Vec<Option<Value>>)| {
+    let neighbour = |index: &[u32], row: &[Option<Value>]| {
         let port = *index.get(1)?;
         let text = |at: usize| row[at].as_ref().and_then(value::label).unwrap_or_default();
         let id = |at: usize, network| row[at].as_ref().map(|id| id_text(id, row[at - 1].as_ref(), network));
@@ -77,7 +77,7 @@ async fn lldp(session: &mut Session) -> Result<Vec<Neighbour>, AskError> {
             platform: text(4),
         })
     };
-    Ok(remote.iter().filter_map(neighbour).collect())
+    Ok(remote.iter().filter_map(|(index, row)| neighbour(index, row)).collect())
 }
 
 async fn cdp(session: &mut Session) -> Result<Vec<Neighbour>, AskError> {
@@ -86,7 +86,7 @@ async fn cdp(session: &mut Session) -> Result<Vec<Neighbour>, AskError> {
         return Ok(Vec::new());
     }
     let names = session.walk(&oids(&[IF_NAME])).await?.rows;
-    let neighbour = |(index, row): (&Box<[u32]>, &Vec<Option<Value>>)| {
+    let neighbour = |index: &[u32], row: &[Option<Value>]| {
         let port = *index.first()?;
         let text = |at: usize| row[at].as_ref().and_then(value::label).unwrap_or_default();
         let name = names.get(&[port][..]).and_then(|row| row[0].as_ref()).and_then(value::label);
@@ -102,7 +102,7 @@ async fn cdp(session: &mut Session) -> Result<Vec<Neighbour>, AskError> {
             platform: text(4),
         })
     };
-    Ok(cache.iter().filter_map(neighbour).collect())
+    Ok(cache.iter().filter_map(|(index, row)| neighbour(index, row)).collect())
 }
 
 /// A chassis or port id as text; a network address as such.

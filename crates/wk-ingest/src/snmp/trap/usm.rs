@@ -212,9 +212,9 @@ impl Usm {
             return Err(self.report(raw, &checked.parameters, reason, report_oids::wrong_digests()));
         }
         if is_ours {
-            self.check_own_time(raw, &checked, &authenticated)?
+            self.check_own_time(raw, &checked, &authenticated)?;
         } else {
-            self.check_senders_time(&checked)?
+            self.check_senders_time(&checked)?;
         }
         Ok(checked)
     }
