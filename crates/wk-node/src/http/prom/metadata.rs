@@ -54,7 +54,7 @@ pub async fn metadata(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params
             let known = all.entry(family).or_default();
             variants.into_iter().for_each(|one| {
                 if !known.contains(&one) {
-                    known.push(one)
+                    known.push(one);
                 }
             });
         }
