@@ -46,13 +46,17 @@ fn filters_meet_topics_as_mqtt_says() {
 #[test]
 fn messages_become_samples() {
     let read = |pointer: &str, payload: &str| {
-        let series = metric(pointer).series(payload.as_bytes(), &["main"], &Origin { instance: "broker", asset: &"broker".into(), now: NOW });
+        let series = metric(pointer).series(
+            payload.as_bytes(),
+            &["main"],
+            &Origin { instance: "broker", asset: &"broker".into(), now: NOW },
+        );
         series.map_or_else(|bad| bad.to_string(), |series| series_text(&[series]))
     };
-    insta::assert_snapshot!(read("", " 81.5 "), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 81.5@0"#);
-    insta::assert_snapshot!(read("/a/0", r#"{"a":[7]}"#), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 7@0"#);
-    insta::assert_snapshot!(read("", "ON"), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 1@0"#);
-    insta::assert_snapshot!(read("/a", r#"{"a":true}"#), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 1@0"#);
+    insta::assert_snapshot!(read("", " 81.5 "), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 81.5@0"#);
+    insta::assert_snapshot!(read("/a/0", r#"{"a":[7]}"#), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 7@0"#);
+    insta::assert_snapshot!(read("", "ON"), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 1@0"#);
+    insta::assert_snapshot!(read("/a", r#"{"a":true}"#), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 1@0"#);
     insta::assert_snapshot!(read("/b", r#"{"a":true}"#), @"nothing at the pointer");
     insta::assert_snapshot!(read("/a", "{"), @"not json");
     insta::assert_snapshot!(read("", "NaN"), @"not a number");
@@ -66,7 +70,13 @@ fn messages_become_log_messages() {
         message_pointer: "/text".to_owned(),
         severity_pointer: "/level".to_owned(),
     };
-    let record = |payload: &str| log.record(payload.as_bytes(), "alarms/engine", &Origin { instance: "broker", asset: &"broker".into(), now: NOW });
+    let record = |payload: &str| {
+        log.record(
+            payload.as_bytes(),
+            "alarms/engine",
+            &Origin { instance: "broker", asset: &"broker".into(), now: NOW },
+        )
+    };
     let one = record(r#"{"text":"oil pressure low","level":"major"}"#).unwrap();
     assert_eq!(
         (&*one.message, one.severity.as_str(), &*one.attributes["topic"]),
