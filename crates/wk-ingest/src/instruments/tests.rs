@@ -28,10 +28,10 @@ fn the_last_of_many_readings_is_kept_with_its_own_time() {
         sampler.note("heave", &[], tenth as f64, UtcMs(NOW.0 + tenth * 100)).unwrap();
     }
     insta::assert_snapshot!(series_text(&sampler.take(after(10))), @r#"
-    heave{instance="bridge",job="nmea"} 99@9900
-    up{instance="bridge",job="nmea"} 1@10000
+    heave{instance="bridge", job="nmea"} 99@9900
+    up{instance="bridge", job="nmea"} 1@10000
     "#);
-    insta::assert_snapshot!(series_text(&sampler.take(after(20))), @r#"up{instance="bridge",job="nmea"} 1@20000"#);
+    insta::assert_snapshot!(series_text(&sampler.take(after(20))), @r#"up{instance="bridge", job="nmea"} 1@20000"#);
 }
 
 #[test]
@@ -41,10 +41,10 @@ fn a_series_that_falls_silent_ends_and_the_source_is_down() {
     sampler.note("heave", &[], 1.0, NOW).unwrap();
     let _first = sampler.take(NOW);
     insta::assert_snapshot!(series_text(&sampler.take(after(31))), @r#"
-    heave{instance="bridge",job="nmea"} stale@31000
-    up{instance="bridge",job="nmea"} 0@31000
+    heave{instance="bridge", job="nmea"} stale@31000
+    up{instance="bridge", job="nmea"} 0@31000
     "#);
-    insta::assert_snapshot!(series_text(&sampler.take(after(41))), @r#"up{instance="bridge",job="nmea"} 0@41000"#);
+    insta::assert_snapshot!(series_text(&sampler.take(after(41))), @r#"up{instance="bridge", job="nmea"} 0@41000"#);
 }
 
 #[test]

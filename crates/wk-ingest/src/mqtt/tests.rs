@@ -53,10 +53,10 @@ fn messages_become_samples() {
         );
         series.map_or_else(|bad| bad.to_string(), |series| series_text(&[series]))
     };
-    insta::assert_snapshot!(read("", " 81.5 "), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 81.5@0"#);
-    insta::assert_snapshot!(read("/a/0", r#"{"a":[7]}"#), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 7@0"#);
-    insta::assert_snapshot!(read("", "ON"), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 1@0"#);
-    insta::assert_snapshot!(read("/a", r#"{"a":true}"#), @r#"engine_temperature_celsius{engine="main",instance="broker",job="mqtt"} 1@0"#);
+    insta::assert_snapshot!(read("", " 81.5 "), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 81.5@0"#);
+    insta::assert_snapshot!(read("/a/0", r#"{"a":[7]}"#), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 7@0"#);
+    insta::assert_snapshot!(read("", "ON"), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 1@0"#);
+    insta::assert_snapshot!(read("/a", r#"{"a":true}"#), @r#"engine_temperature_celsius{engine="main", instance="broker", job="mqtt"} 1@0"#);
     insta::assert_snapshot!(read("/b", r#"{"a":true}"#), @"nothing at the pointer");
     insta::assert_snapshot!(read("/a", "{"), @"not json");
     insta::assert_snapshot!(read("", "NaN"), @"not a number");

@@ -112,6 +112,11 @@ impl Receiver {
 
     /// Sends what was read since the last time, with the counts of sentences.
     pub fn flush(&mut self) {
+        self.note_counts();
+        self.instruments.flush();
+    }
+
+    fn note_counts(&mut self) {
         let now = self.instruments.context().now();
         for ((talker, sentence), count) in &self.counted {
             let labels = [("talker", talker.as_str()), ("sentence", sentence.as_str())];
@@ -120,12 +125,11 @@ impl Receiver {
         for (talker, count) in &self.lines {
             self.instruments.note("nmea_lines_missing_total", &[("talker", talker)], count.missing as f64, now);
         }
-        self.instruments.flush();
     }
 
     /// Sends what is left and waits shortly for what is on its way.
     pub async fn finish(mut self) {
-        self.flush();
+        self.note_counts();
         self.instruments.finish().await;
     }
 

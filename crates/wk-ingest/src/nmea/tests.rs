@@ -267,11 +267,11 @@ async fn the_preferred_talker_wins_and_all_are_counted() {
     }
     fed.receiver.finish().await;
     insta::assert_snapshot!(series_text(&fed.intake.series()), @r#"
-    nmea_sentences_total{instance="bridge",job="nmea",sentence="VTG",talker="GL"} 1@0
-    nmea_sentences_total{instance="bridge",job="nmea",sentence="VTG",talker="GN"} 1@0
-    nmea_sentences_total{instance="bridge",job="nmea",sentence="VTG",talker="GP"} 2@0
-    up{instance="bridge",job="nmea"} 1@0
-    vessel_speed_over_ground_knots{instance="bridge",job="nmea"} 6@0
+    nmea_sentences_total{instance="bridge", job="nmea", sentence="VTG", talker="GL"} 1@0
+    nmea_sentences_total{instance="bridge", job="nmea", sentence="VTG", talker="GN"} 1@0
+    nmea_sentences_total{instance="bridge", job="nmea", sentence="VTG", talker="GP"} 2@0
+    up{instance="bridge", job="nmea"} 1@0
+    vessel_speed_over_ground_knots{instance="bridge", job="nmea"} 6@0
     "#);
 }
 
@@ -284,7 +284,10 @@ async fn gaps_in_the_line_numbers_of_a_source_are_counted() {
     }
     fed.receiver.finish().await;
     let text = series_text(&fed.intake.series());
-    assert!(text.contains(r#"nmea_lines_missing_total{instance="bridge",job="nmea",talker="HE0001"} 995@0"#), "{text}");
+    assert!(
+        text.contains(r#"nmea_lines_missing_total{instance="bridge", job="nmea", talker="HE0001"} 995@0"#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -297,7 +300,7 @@ async fn the_offset_of_the_receivers_clock_and_refusals_are_told() {
     fed.receiver.too_long(2);
     fed.receiver.finish().await;
     let text = series_text(&fed.intake.series());
-    assert!(text.contains(r#"vessel_gnss_time_offset_seconds{instance="bridge",job="nmea"} 1.5@0"#), "{text}");
+    assert!(text.contains(r#"vessel_gnss_time_offset_seconds{instance="bridge", job="nmea"} 1.5@0"#), "{text}");
     let stats = fed.context.stats.snapshot();
     assert_eq!(stats.rejected["not a sentence"].count, 1);
     assert_eq!(stats.rejected[LINE_TOO_LONG].count, 2);

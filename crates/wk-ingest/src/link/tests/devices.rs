@@ -63,9 +63,9 @@ async fn contract_a_terminal_is_read_over_grpc() {
     let address = format!("http://{}", server.local_addr().unwrap());
     let serving = tokio::spawn(async move { terminal(server.accept().await.unwrap().0).await });
     let stats = watch(settings(shipped("starlink"), &address), |text| {
-        text.contains(r#"link_loss_ratio{instance="mast",job="link",profile="starlink"} 0.125"#)
-            && text.contains(r#"link_rtt_seconds{instance="mast",job="link",profile="starlink"} 0.025"#)
-            && text.contains(r#"up{instance="mast",job="link",profile="starlink"} 1"#)
+        text.contains(r#"link_loss_ratio{instance="mast", job="link", profile="starlink"} 0.125"#)
+            && text.contains(r#"link_rtt_seconds{instance="mast", job="link", profile="starlink"} 0.025"#)
+            && text.contains(r#"up{instance="mast", job="link", profile="starlink"} 1"#)
     })
     .await;
     serving.abort();
