@@ -104,6 +104,7 @@ fn a_real_agent_that_ends_is_down() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, a notification after the other")]
 fn real_traps_and_informs_become_log_messages() {
     let name = "real_traps_and_informs_become_log_messages";
     let folder = tempfile::tempdir().unwrap();

@@ -78,7 +78,7 @@ fn many_rows_come_back_over_several_batches_and_row_groups() {
     let of = |number: usize| {
         let one = series(
             "m",
-            &[("instance", &format!("{:03}", number / 2)), ("deck", if number % 2 == 0 { "" } else { "3" })],
+            &[("instance", &format!("{:03}", number / 2)), ("deck", if number.is_multiple_of(2) { "" } else { "3" })],
         );
         let value = |at: i64| (at * 7_919 % 10_007) as f64 / 8.0 + number as f64;
         (one, (0..30_000).map(|at| Sample::new(UtcMs(at * 15_000), value(at))).collect::<Vec<_>>())
