@@ -107,7 +107,8 @@ impl ClickHouse {
         if self.0.is_prepared.load(Ordering::Acquire) {
             return Ok(());
         }
-        let prepared = self.0.runtime.block_on(tokio::time::timeout(SCHEMA_MAX, schema::prepare(&self.0)));
+        let limited = async { tokio::time::timeout(SCHEMA_MAX, schema::prepare(&self.0)).await };
+        let prepared = self.0.runtime.block_on(limited);
         prepared.map_err(|_| self.timed_out())??;
         self.0.is_prepared.store(true, Ordering::Release);
         tracing::info!(url = self.url(), database = self.database(), "logs go to ClickHouse");

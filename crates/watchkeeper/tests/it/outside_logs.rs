@@ -32,7 +32,7 @@ impl ClickHouse {
 
     /// Starts the process, on the folder of before.
     pub fn launch(&mut self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wk-connect/tests/it/clickhouse/http.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wk-connect/tests/it/clickhouse/serve.py");
         let mut python = peer(self.test, "chdb/bin/python").unwrap();
         python.arg(script).arg(self.folder.path()).arg(self.port.to_string()).stdin(Stdio::piped());
         self.process = Some(Ended(python.spawn().unwrap()));

@@ -29,12 +29,13 @@ pub(super) fn put_row(vessel: &VesselId, received: UtcMs, line: &Line<'_>, out: 
     out.extend(received.0.to_le_bytes());
 }
 
-/// The columns of a row as it is answered; the messages and attributes may be left out.
+/// The columns of a row as it is answered; the messages and attributes may be left out. What stands in their place has no
+/// name, which would count in the conditions as well.
 pub(super) fn found_columns(has_messages: bool, has_attributes: bool) -> String {
-    let message = if has_messages { "message" } else { "'' AS message" };
+    let message = if has_messages { "message" } else { "''" };
     let attributes = match has_attributes {
         true => "attributes",
-        false => "CAST(map(), 'Map(LowCardinality(String), String)') AS attributes",
+        false => "CAST(map(), 'Map(LowCardinality(String), String)')",
     };
     format!("time, asset, app, severity, {message}, template, {attributes}, seq, line")
 }

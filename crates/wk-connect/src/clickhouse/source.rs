@@ -253,12 +253,13 @@ impl LogSource for ClickHouse {
         let mut builder = HistogramBuilder::new(step)?;
         let clause = self.clause(query)?;
         self.ready()?;
-        let mut statement = Statement::new("SELECT toUnixTimestamp64Milli(time) AS millis, ");
-        statement.bind("millis - positiveModulo(millis, toInt64(?)) AS start, ", Value::Signed(step.0));
-        statement.push(&format!("CAST(severity, 'Int8') AS severity, count() AS lines FROM {LOGS}"));
+        // No name given here may be that of a column: in the conditions it would stand for what is given.
+        let mut statement = Statement::new("SELECT toUnixTimestamp64Milli(time) - ");
+        statement.bind("positiveModulo(toUnixTimestamp64Milli(time), toInt64(?)) AS start, ", Value::Signed(step.0));
+        statement.push(&format!("CAST(severity, 'Int8') AS number, count() AS lines FROM {LOGS}"));
         statement.append(clause);
-        statement.push(" GROUP BY start, severity ORDER BY start");
-        let mut outer = Statement::new("SELECT start, severity, lines FROM (");
+        statement.push(" GROUP BY start, number ORDER BY start");
+        let mut outer = Statement::new("SELECT start, number, lines FROM (");
         outer.append(statement);
         outer.bind(") LIMIT ?", Value::Unsigned(GROUPS_MAX as u64 + 1));
         let (bins, scanned) = self.wait(limits, async {

@@ -30,6 +30,8 @@ fn options(port: u16, database: &str) -> ClickHouseOptions {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
+    // The program chooses it once; so does each test.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 

@@ -162,7 +162,7 @@ fn wait_for(child: &mut Child, port: u16) {
 }
 
 fn launch(python: &Path, folder: &Path, port: u16, sign_in: &[String]) -> Child {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clickhouse/http.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clickhouse/serve.py");
     let mut command = Command::new(python);
     command.arg(script).arg(folder).arg(port.to_string()).args(sign_in).stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
