@@ -122,6 +122,12 @@ pub enum MigrateVerb {
         #[arg(long)]
         drop: bool,
     },
+    /// Logs, to ClickHouse; the node must be down; it can be repeated and goes on where it stopped
+    Logs {
+        /// Configuration file of the node
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 /// How to run the ship node.

@@ -35,6 +35,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Config(ConfigVerb::Show { config, effective }) => {
             offline::show_config(config.as_deref(), effective, common.json)
         }
+        Verb::Migrate(MigrateVerb::Logs { config }) => {
+            runtime()?.block_on(offline::migrate_logs(config, data, common.json))
+        }
         Verb::Journal(JournalVerb::Verify { head }) => offline::verify_journal(&data, head.as_deref(), common.json),
         Verb::Record { out, for_span } => runtime()?.block_on(record(&data, &out, for_span.unwrap_or(0), common.json)),
         Verb::Export(verb) => runtime()?.block_on(export::run(&verb, &data, common.json)),

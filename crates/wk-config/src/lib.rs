@@ -17,8 +17,9 @@ pub use devices::{LinkConfig, MqttConfig, MqttTopicConfig};
 pub use error::ConfigError;
 pub use flows::FlowsConfig;
 pub use keys::{
-    AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
-    MetricsStore, OutsideMetricsConfig, PostgresConfig, RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
+    AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogStorage, LogsConfig,
+    MailConfig, MetricsStore, OutsideLogsConfig, OutsideMetricsConfig, PostgresConfig, RulesConfig, ScrapeConfig,
+    StorageConfig, SyslogConfig,
 };
 pub use navigation::{GpsdConfig, NmeaConfig, SignalKConfig};
 pub use network::Network;

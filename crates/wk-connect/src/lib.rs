@@ -2,6 +2,8 @@
 //!
 //! Nothing here runs by itself: the node hands over what is to be sent or asked, and keeps what was not taken.
 
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 #[cfg(feature = "metrics")]
 mod endpoint;
 #[cfg(feature = "metrics")]

@@ -32,6 +32,7 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::query::Cancel;
 use crate::snapshot::{Deadline, Snapshot};
+use crate::source::OutsideLogs;
 use crate::time_text;
 
 /// Rows copied of one of the state database's views at most.
@@ -129,9 +130,16 @@ const TIME_COLUMNS: [&str; 7] = ["time", "opened", "acknowledged", "resolved", "
 /// The columns of numbers, in all tables.
 const NUMBER_COLUMNS: [&str; 6] = ["score", "avg", "min", "max", "last", "increase"];
 
+/// Where the rows of `logs` are.
+#[derive(Clone)]
+pub(crate) enum Logs {
+    Here(Arc<Snapshot>),
+    Outside(Arc<dyn OutsideLogs>),
+}
+
 /// What a statement's parts share.
 pub(crate) struct Session {
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) logs: Logs,
     pub(crate) rollups: Result<Arc<dyn RollupSource>, String>,
     pub(crate) deadline: Deadline,
     /// The failure behind an error that SQLite only knows as text.
@@ -228,32 +236,7 @@ impl Lake {
         parameters: &[SqlParameter],
         limits: &SqlLimits,
     ) -> Result<SqlAnswer, LakeError> {
-        let session = self.session(sources, limits);
-        let deadline = session.deadline.clone();
-        let connection = connect(&session).map_err(LakeError::Sqlite)?;
-        let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
-        let explain = |error| session.explain(&error, &guard);
-        let shape = shape::of(&prepare(&connection, query, &explain)?)?;
-        shape.check_values(parameters)?;
-        let tables = guard.tables();
-        guard.lift(&connection);
-        // A statement whose plan cannot be asked for is thought to keep rows.
-        session.keeps_rows.store(keeps_rows(&connection, query).unwrap_or(true), Ordering::Relaxed);
-        for table in COPIED.iter().filter(|table| tables.contains(table.name)) {
-            copy(sources.state_db, &connection, table, &deadline)?;
-        }
-        let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
-        let explain = |error| session.explain(&error, &guard);
-        let ask = |query: &str| {
-            let mut statement = prepare(&connection, query, &explain)?;
-            shape::bind(&mut statement, parameters)?;
-            run(&mut statement, &shape, limits, &explain)
-        };
-        let log_columns: Vec<&str> = LOG_COLUMNS.split(", ").collect();
-        match counting::rewrite(query, &log_columns).map(|query| ask(&query)) {
-            Some(answer @ (Ok(_) | Err(LakeError::TimeLimit { .. } | LakeError::Cancelled))) => answer,
-            _ => ask(query),
-        }
+        answer(Logs::Here(Arc::new(self.snapshot())), sources, query, parameters, limits)
     }
 
     /// Tells what a statement asks for and which columns it answers, without running it.
@@ -262,23 +245,74 @@ impl Lake {
     /// As [`Lake::sql`], but for the bounds of running it.
     pub fn sql_shape(&self, sources: &SqlSources<'_>, query: &str) -> Result<SqlShape, LakeError> {
         let limits = SqlLimits::default();
-        let session = self.session(sources, &limits);
+        let session = session(Logs::Here(Arc::new(self.snapshot())), sources, &limits);
         let connection = connect(&session).map_err(LakeError::Sqlite)?;
         let guard = restrict(&connection, &session.deadline, STEPS_PER_LOOK);
         shape::of(&prepare(&connection, query, &|error| session.explain(&error, &guard))?)
     }
+}
 
-    fn session(&self, sources: &SqlSources<'_>, limits: &SqlLimits) -> Arc<Session> {
-        Arc::new(Session {
-            snapshot: Arc::new(self.snapshot()),
-            rollups: sources.rollups.clone(),
-            deadline: Deadline::after(limits.time_max, &limits.cancel),
-            failure: Mutex::new(None),
-            keeps_rows: AtomicBool::new(true),
-            kept_bytes_max: limits.kept_bytes_max,
-            spent: AtomicU64::new(0),
-        })
+/// Answers one SELECT as [`Lake::sql_with`] does, with the rows of `logs` read from a store outside.
+///
+/// # Errors
+/// As [`Lake::sql_with`], and what the store says.
+pub fn sql_outside(
+    logs: Arc<dyn OutsideLogs>,
+    sources: &SqlSources<'_>,
+    query: &str,
+    parameters: &[SqlParameter],
+    limits: &SqlLimits,
+) -> Result<SqlAnswer, LakeError> {
+    answer(Logs::Outside(logs), sources, query, parameters, limits)
+}
+
+fn answer(
+    logs: Logs,
+    sources: &SqlSources<'_>,
+    query: &str,
+    parameters: &[SqlParameter],
+    limits: &SqlLimits,
+) -> Result<SqlAnswer, LakeError> {
+    let session = session(logs, sources, limits);
+    let deadline = session.deadline.clone();
+    let connection = connect(&session).map_err(LakeError::Sqlite)?;
+    let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
+    let explain = |error| session.explain(&error, &guard);
+    let shape = shape::of(&prepare(&connection, query, &explain)?)?;
+    shape.check_values(parameters)?;
+    let tables = guard.tables();
+    guard.lift(&connection);
+    // A statement whose plan cannot be asked for is thought to keep rows.
+    session.keeps_rows.store(keeps_rows(&connection, query).unwrap_or(true), Ordering::Relaxed);
+    for table in COPIED.iter().filter(|table| tables.contains(table.name)) {
+        copy(sources.state_db, &connection, table, &deadline)?;
     }
+    let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
+    let explain = |error| session.explain(&error, &guard);
+    let ask = |query: &str| {
+        let mut statement = prepare(&connection, query, &explain)?;
+        shape::bind(&mut statement, parameters)?;
+        run(&mut statement, &shape, limits, &explain)
+    };
+    let log_columns: Vec<&str> = LOG_COLUMNS.split(", ").collect();
+    match counting::rewrite(query, &log_columns).map(|query| ask(&query)) {
+        Some(
+            answer @ (Ok(_) | Err(LakeError::TimeLimit { .. } | LakeError::Cancelled | LakeError::Outside { .. })),
+        ) => answer,
+        _ => ask(query),
+    }
+}
+
+fn session(logs: Logs, sources: &SqlSources<'_>, limits: &SqlLimits) -> Arc<Session> {
+    Arc::new(Session {
+        logs,
+        rollups: sources.rollups.clone(),
+        deadline: Deadline::after(limits.time_max, &limits.cancel),
+        failure: Mutex::new(None),
+        keeps_rows: AtomicBool::new(true),
+        kept_bytes_max: limits.kept_bytes_max,
+        spent: AtomicU64::new(0),
+    })
 }
 
 /// Tells whether SQLite may have to keep rows that the statement reads, by its plan.

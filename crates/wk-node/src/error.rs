@@ -94,6 +94,12 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// The store of logs outside cannot be used.
+    #[error("could not set up the store of logs outside: {what}")]
+    OutsideLogs {
+        /// What is wrong.
+        what: String,
+    },
     /// One of the stores cannot be opened or written.
     #[error("could not open the {store}")]
     Store {
@@ -119,6 +125,7 @@ impl NodeError {
             | Self::Source { .. }
             | Self::Snmp { .. }
             | Self::Outside { .. }
+            | Self::OutsideLogs { .. }
             | Self::NotBuilt { .. } => ErrorKind::InvalidInput,
         }
     }
@@ -146,6 +153,7 @@ impl NodeError {
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
             Self::Source { key, .. } => format!("mend [[{key}]] in the configuration"),
             Self::Snmp { .. } => "mend [snmp] in the configuration, or the file that is named".to_owned(),
+            Self::OutsideLogs { .. } => "mend [storage.outside_logs] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Outside { .. } => "mend [storage.outside_metrics] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),

@@ -12,6 +12,7 @@ mod migrate;
 mod node;
 mod offline;
 mod outside;
+mod outside_logs;
 mod own_metrics;
 mod pipeline;
 #[cfg(feature = "pgwire")]
@@ -26,4 +27,5 @@ mod trace;
 pub use error::NodeError;
 pub use node::Node;
 pub use offline::OfflineNode;
+pub use outside_logs::migrate_logs;
 pub use ship::{ShipOptions, Started, start_ship};

@@ -7,7 +7,7 @@ use wk_engine::RuleSummary;
 use wk_ingest::scrape::Scraper;
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{Intake as _, MetadataTable, Refused};
-use wk_lake::Lake;
+use wk_lake::{Lake, LogSource};
 use wk_store::intake::IntakeLog;
 use wk_store::metrics::MetricStore;
 use wk_store::state::State;
@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::folder::DataFolder;
 use crate::migrate::Migration;
 use crate::outside::OutsideMetrics;
+use crate::outside_logs::OutsideLogs;
 use crate::pipeline::bridge::IntakeBridge;
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers::{self, LOGS, METRICS};
@@ -49,8 +50,12 @@ pub struct Node {
     pub metrics_elsewhere: Option<String>,
     /// The way of what the metric store holds to the one outside.
     pub migration: Migration,
-    /// The logs.
+    /// The logs that the node keeps itself.
     pub lake: Lake,
+    /// Where questions about logs are answered: the node's own, or a store outside.
+    pub logs: Arc<dyn LogSource>,
+    /// The store of logs outside, where there is one.
+    pub outside_logs: Option<OutsideLogs>,
     /// Journal, registry, accounts, spool.
     pub state: State,
     /// Whose a record is.
@@ -105,7 +110,12 @@ impl Node {
     /// they nor the intake log are failing.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.has_caught_up() && !self.health.is_ill(&[CLOCK, METRICS, LOGS])
+        self.has_caught_up() && !self.health.is_ill(&[CLOCK]) && !self.health.is_ill(self.own_stores())
+    }
+
+    /// The readers whose stores are the node's own. A store outside may be away: what is taken in waits for it.
+    fn own_stores(&self) -> &'static [&'static str] {
+        if self.outside_logs.is_some() { &[METRICS] } else { &[METRICS, LOGS] }
     }
 
     fn has_caught_up(&self) -> bool {

@@ -10,15 +10,15 @@ use axum::http::{Method, Request, Response, header};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use wk_config::Config;
-use wk_types::{Body as RecordBody, Seq};
+use wk_types::Body as RecordBody;
 
 use crate::error::NodeError;
 use crate::folder::DataFolder;
 use crate::http::server::Peer;
 use crate::node::Node;
-use crate::outside;
 use crate::pipeline::readers::{LOGS, METRICS};
 use crate::ship::{Purpose, open_node};
+use crate::{outside, outside_logs};
 
 /// How much of the log is decoded at once.
 const READ_BYTES: usize = 1 << 20;
@@ -102,7 +102,9 @@ impl Drop for OfflineNode {
 
 /// Takes into memory what the intake log holds beyond the stores' own files.
 fn catch_up(node: &Node) -> Result<(), NodeError> {
-    let mut at = Seq(node.metrics.cursor().0.min(node.lake.cursor().0));
+    // Logs that go to a store outside are on their way there, not into the node's own.
+    let are_logs_outside = outside_logs::is_outside(node.folder.root())?;
+    let mut at = if are_logs_outside { node.metrics.cursor() } else { node.metrics.cursor().min(node.lake.cursor()) };
     while node.intake.durable() > at {
         let batch = node
             .intake
@@ -115,12 +117,12 @@ fn catch_up(node: &Node) -> Result<(), NodeError> {
                         .append(record.seq, record.received, series)
                         .map_err(|source| NodeError::Store { store: "metric store", source: Box::new(source) })?;
                 }
-                RecordBody::Logs(logs) => {
+                RecordBody::Logs(logs) if !are_logs_outside => {
                     node.lake
                         .append(record.seq, record.received, logs)
                         .map_err(|source| NodeError::Store { store: "log store", source: Box::new(source) })?;
                 }
-                RecordBody::Tick | RecordBody::Command(_) => {}
+                RecordBody::Logs(_) | RecordBody::Tick | RecordBody::Command(_) => {}
             }
         }
         at = batch.next;

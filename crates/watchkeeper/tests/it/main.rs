@@ -19,6 +19,7 @@ mod lifecycle;
 mod log_search;
 mod navigation;
 mod outgrown;
+mod outside_logs;
 mod postgres;
 mod prometheus_api;
 mod remote_write;

@@ -44,7 +44,7 @@ pub async fn sql(
 /// As [`wk_lake::Lake::sql_with`].
 pub fn answer(node: &Node, query: &str, values: &[SqlParameter], cancel: Cancel) -> Result<SqlAnswer, LakeError> {
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, cancel, ..SqlLimits::default() };
-    node.lake.sql_with(&sources(node, &node.state.path()), query, values, &limits)
+    node.logs.sql(&sources(node, &node.state.path()), query, values, &limits)
 }
 
 /// Tells what a statement asks for and answers, without running it.

@@ -2,6 +2,7 @@
 //! own durable cursor.
 
 mod outside;
+mod outside_logs;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,11 +103,10 @@ pub fn start(
             (Box::new(reader), at)
         }
     };
-    let readers: [(Box<dyn Reader>, Seq); 3] = [
-        metrics,
-        (Box::new(LogReader(node.lake.clone())), node.lake.cursor()),
-        (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
-    ];
+    let logs =
+        outside_logs::reader(node).unwrap_or_else(|| (Box::new(LogReader(node.lake.clone())), node.lake.cursor()));
+    let readers: [(Box<dyn Reader>, Seq); 3] =
+        [metrics, logs, (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at)];
     let courses = readers.map(|(reader, at)| {
         let state = node.state.clone();
         let told: Told = Box::new(move |damage| Ok(report_damage(&state, damage)?));
