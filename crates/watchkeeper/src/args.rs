@@ -78,6 +78,9 @@ pub enum Verb {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Move what the node has kept itself to the store outside that has taken over
+    #[command(subcommand)]
+    Migrate(MigrateVerb),
     /// Write the engine's input and its conclusions into one file
     Record {
         /// Where to write it
@@ -250,6 +253,17 @@ pub enum JournalVerb {
         /// The last so many
         #[arg(long, default_value_t = 50)]
         limit: usize,
+    },
+}
+
+/// What to move.
+#[derive(Subcommand)]
+pub enum MigrateVerb {
+    /// Logs, to ClickHouse; the node must be down; it can be repeated and goes on where it stopped
+    Logs {
+        /// Configuration file of the node
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
 }
 

@@ -106,6 +106,30 @@ pub fn verify_journal(data: &Path, head: Option<&Path>, as_json: bool) -> Result
     Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Moves logs to the store outside; a line for each part that has been moved.
+///
+/// # Errors
+/// A configuration without such a store, a node that runs, and whatever stops the migration.
+pub async fn migrate_logs(config: PathBuf, data: PathBuf, as_json: bool) -> Result<ExitCode> {
+    let file = config.display().to_string();
+    let base = config.parent().map(PathBuf::from).unwrap_or_default();
+    let config = Config::load(&config).with_context(|| format!("in {file}"))?;
+    let moved = tokio::task::spawn_blocking(move || {
+        wk_node::migrate_logs(config, &base, &data, &mut |progress| {
+            eprintln!(
+                "{} of {} files, {} lines sent",
+                progress["files_done"], progress["files"], progress["rows_sent"]
+            );
+        })
+    });
+    let done = moved.await??;
+    if as_json {
+        print::json(&done);
+    }
+    eprintln!("all logs are in the store outside; the files stay until storage.logs_days");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// What can be seen to be wrong without asking the node.
 pub fn examine(data: &Path, config: Option<&Path>) -> Vec<Value> {
     let mut findings = Vec::new();

@@ -267,10 +267,14 @@ pub fn pipeline(answer: &Value) {
         })
         .collect();
     columns(&["source", "received", "accepted", "rejected", "lost", "bytes", "last"], &rows);
-    for part in ["intake", "metrics", "logs", "engine", "journal", "notify"] {
+    for part in ["intake", "metrics", "logs", "outside_logs", "engine", "journal", "notify"] {
+        if answer[part].is_null() {
+            continue;
+        }
         println!("\n{part}");
-        for (key, value) in answer[part].as_object().into_iter().flatten().filter(|(_, value)| value.is_number()) {
-            println!("  {key:22} {value}");
+        let is_shown = |value: &Value| value.is_number() || value.is_string();
+        for (key, value) in answer[part].as_object().into_iter().flatten().filter(|(_, value)| is_shown(value)) {
+            println!("  {key:22} {}", cell(value));
         }
         for reader in list(&answer[part], "readers") {
             println!("  {:22} {} records behind", cell(&reader["name"]), reader["lag_records"]);

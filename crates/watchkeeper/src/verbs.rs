@@ -7,8 +7,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::args::{
-    Cli, Common, ConfigVerb, IncidentArgs, IncidentVerb, JournalVerb, MailVerb, PromqlArgs, QueryVerb, RulesVerb,
-    TokenVerb, Verb,
+    Cli, Common, ConfigVerb, IncidentArgs, IncidentVerb, JournalVerb, MailVerb, MigrateVerb, PromqlArgs, QueryVerb,
+    RulesVerb, TokenVerb, Verb,
 };
 use crate::client::{Client, default_data};
 use crate::{logs, offline, print, ship};
@@ -31,6 +31,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Config(ConfigVerb::Check { file }) => offline::check_config(&file),
         Verb::Config(ConfigVerb::Show { config, effective }) => {
             offline::show_config(config.as_deref(), effective, common.json)
+        }
+        Verb::Migrate(MigrateVerb::Logs { config }) => {
+            runtime()?.block_on(offline::migrate_logs(config, data, common.json))
         }
         Verb::Journal(JournalVerb::Verify { head }) => offline::verify_journal(&data, head.as_deref(), common.json),
         Verb::Record { out, for_span } => runtime()?.block_on(record(&data, &out, for_span.unwrap_or(0), common.json)),
@@ -120,6 +123,7 @@ async fn ask_node(verb: Verb, common: &Common, data: PathBuf) -> Result<ExitCode
         | Verb::Rules(_)
         | Verb::Config(_)
         | Verb::Record { .. }
+        | Verb::Migrate(_)
         | Verb::Doctor { .. }
         | Verb::Journal(JournalVerb::Verify { .. }) => unreachable!("handled before"),
     };

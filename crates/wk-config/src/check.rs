@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::ConfigError;
-use crate::keys::{Config, FORMAT, MailConfig, ScrapeConfig};
+use crate::keys::{Config, FORMAT, LogStorage, MailConfig, ScrapeConfig, StorageConfig};
 
 impl Config {
     /// Reads and checks a file.
@@ -50,6 +50,7 @@ impl Config {
         if self.host.interval_s == 0 {
             return invalid("host.interval_s", "must be at least 1");
         }
+        check_outside_logs(&self.storage)?;
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }
@@ -63,6 +64,50 @@ fn check_scrape(at: usize, scrape: &ScrapeConfig) -> Result<(), ConfigError> {
     }
     if scrape.interval_s == 0 || scrape.timeout_s == 0 || scrape.timeout_s > scrape.interval_s {
         return invalid("timeout_s", "must be at least 1 and not longer than interval_s");
+    }
+    Ok(())
+}
+
+fn check_outside_logs(storage: &StorageConfig) -> Result<(), ConfigError> {
+    let invalid =
+        |key: &str, what: &str| Err(ConfigError::Invalid { key: format!("storage.{key}"), what: what.to_owned() });
+    let outside = match (storage.logs, &storage.outside_logs) {
+        (LogStorage::Embedded, None) => return Ok(()),
+        (LogStorage::Embedded, Some(_)) => {
+            return invalid(
+                "outside_logs",
+                "stands beside storage.logs = \"embedded\"; write logs = \"clickhouse\", or remove it",
+            );
+        }
+        (LogStorage::ClickHouse, None) => {
+            return invalid("outside_logs", "is missing; write [storage.outside_logs] with url = \"http://host:8123\"");
+        }
+        (LogStorage::ClickHouse, Some(outside)) => outside,
+    };
+    if !outside.url.starts_with("http://") && !outside.url.starts_with("https://") {
+        return invalid("outside_logs.url", "must begin with http:// or https://");
+    }
+    if outside.url.contains(['@', '?', '#']) {
+        return invalid(
+            "outside_logs.url",
+            "holds more than an address; user and password_file have keys of their own",
+        );
+    }
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    if !is_name(&outside.database) {
+        return invalid("outside_logs.database", "must be a name of letters, digits and underscores");
+    }
+    if outside.password_file.is_some() && outside.user.is_none() {
+        return invalid("outside_logs.password_file", "needs outside_logs.user beside it");
+    }
+    if outside.authority_file.is_some() && !outside.url.starts_with("https://") {
+        return invalid("outside_logs.authority_file", "needs a url that begins with https://");
+    }
+    if outside.ttl_days == Some(0) {
+        return invalid("outside_logs.ttl_days", "must be at least 1; leave it out to keep logs for ever");
     }
     Ok(())
 }

@@ -296,6 +296,52 @@ pub struct StorageConfig {
     pub logs_days: u32,
     /// Largest size of the logs in bytes.
     pub logs_bytes_max: u64,
+    /// Where logs are kept: `embedded`, that is by the node itself, or `clickhouse`.
+    pub logs: LogStorage,
+    /// The store of logs outside, where there is one.
+    pub outside_logs: Option<OutsideLogsConfig>,
+}
+
+/// Where logs are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStorage {
+    /// By the node itself.
+    #[default]
+    Embedded,
+    /// In a ClickHouse server.
+    ClickHouse,
+}
+
+/// The store of logs outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutsideLogsConfig {
+    /// Its HTTP interface, such as `https://clickhouse.example:8443`, without user and password.
+    pub url: String,
+    /// The database in which the tables are; it is made where it is missing.
+    #[serde(default = "default_database")]
+    pub database: String,
+    /// The user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// File that holds the user's password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// File in PEM with the authority that signed the store's certificate, beside those of the system.
+    #[serde(default)]
+    pub authority_file: Option<PathBuf>,
+    /// Days after which the store deletes logs; never where it is missing.
+    #[serde(default)]
+    pub ttl_days: Option<u32>,
+    /// Whether logs are kept on board while the store is away and more than half of the intake log waits; up to
+    /// `storage.logs_bytes_max`.
+    #[serde(default)]
+    pub spill: bool,
+}
+
+fn default_database() -> String {
+    "watchkeeper".to_owned()
 }
 
 impl Default for StorageConfig {
@@ -311,6 +357,8 @@ impl Default for StorageConfig {
             source_series_max: 100_000,
             logs_days: 30,
             logs_bytes_max: 8 << 30,
+            logs: LogStorage::Embedded,
+            outside_logs: None,
         }
     }
 }

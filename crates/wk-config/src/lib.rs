@@ -11,8 +11,8 @@ mod origin;
 
 pub use error::ConfigError;
 pub use keys::{
-    AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
-    RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
+    AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogStorage, LogsConfig,
+    MailConfig, OutsideLogsConfig, RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
 };
 pub use network::Network;
 pub use origin::{Origin, Value};

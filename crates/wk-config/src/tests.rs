@@ -30,6 +30,13 @@ fn values_that_do_not_go_together_say_what_to_write() {
     insta::assert_snapshot!(refused("[mail]\nfrom = \"a@b\"\nto = []\nsmtp = \"smtp://x\"\n"), @"mail.to: names nobody; write at least one address");
     insta::assert_snapshot!(refused("[http]\ntls_key = \"k\"\n"), @"http.tls_certificate: needs http.tls_key beside it, and the other way round");
     insta::assert_snapshot!(refused("[[scrape]]\njob = \"a\"\nurl = \"a:9100\"\n"), @"scrape[0].url: must begin with http:// or https://");
+    let outside = |lines: &str| refused(&format!("[storage]\nlogs = \"clickhouse\"\n{lines}"));
+    insta::assert_snapshot!(outside(""), @r#"storage.outside_logs: is missing; write [storage.outside_logs] with url = "http://host:8123""#);
+    insta::assert_snapshot!(outside("[storage.outside_logs]\nurl = \"http://u:p@ch:8123\"\n"), @"storage.outside_logs.url: holds more than an address; user and password_file have keys of their own");
+    insta::assert_snapshot!(outside("[storage.outside_logs]\nurl = \"http://ch:8123\"\ndatabase = \"a-b\"\n"), @"storage.outside_logs.database: must be a name of letters, digits and underscores");
+    insta::assert_snapshot!(outside("[storage.outside_logs]\nurl = \"http://ch:8123\"\npassword_file = \"p\"\n"), @"storage.outside_logs.password_file: needs outside_logs.user beside it");
+    insta::assert_snapshot!(refused("[storage.outside_logs]\nurl = \"http://ch:8123\"\n"), @r#"storage.outside_logs: stands beside storage.logs = "embedded"; write logs = "clickhouse", or remove it"#);
+    insta::assert_snapshot!(outside("[storage.outside_logs]\nurl = \"http://ch:8123\"\nttl_day = 3\n"), @r#"the key "ttl_day" does not exist (line 5); did you mean "ttl_days"?"#);
 }
 
 #[test]

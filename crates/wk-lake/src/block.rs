@@ -9,6 +9,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use wk_types::{AssetId, Seq, Severity, UtcMs};
 
+use crate::chunk::{NameBuilder, write_object};
 use crate::query::{Cursor, TailCursor};
 use crate::row::LogRow;
 
@@ -194,6 +195,32 @@ impl Block {
     /// A block of rows of which no column is known.
     pub(crate) fn bare(rows: usize) -> Self {
         Self { rows, ..Self::default() }
+    }
+
+    /// A block of whole rows.
+    pub(crate) fn of_rows(rows: &[LogRow]) -> Self {
+        let numbers = |of: &dyn Fn(&LogRow) -> i64| Values::Numbers(rows.iter().map(of).collect::<Vec<_>>().into());
+        let texts = |of: &dyn Fn(&LogRow) -> Option<String>| Values::Texts(rows.iter().map(of).collect());
+        let names = |of: fn(&LogRow) -> &str| {
+            let mut names = NameBuilder::new(rows.len());
+            rows.iter().for_each(|row| names.push(of(row)));
+            names.values()
+        };
+        let object = |row: &LogRow| {
+            let mut text = String::new();
+            write_object(&row.attributes, &mut text);
+            (!row.attributes.is_empty()).then_some(text)
+        };
+        Self::bare(rows.len())
+            .with(Column::Time, numbers(&|row| row.time.0))
+            .with(Column::Asset, names(|row| row.asset.as_str()))
+            .with(Column::App, names(|row| &row.app))
+            .with(Column::Severity, Values::severities(rows.iter().map(|row| row.severity as i32).collect()))
+            .with(Column::Message, Values::Texts(rows.iter().map(|row| Some(&*row.message)).collect()))
+            .with(Column::Template, texts(&|row| row.template.as_deref().map(str::to_owned)))
+            .with(Column::Attributes, texts(&object))
+            .with(Column::Seq, numbers(&|row| row.seq.0 as i64))
+            .with(Column::Line, numbers(&|row| i64::from(row.line)))
     }
 
     /// Takes the columns of a batch by their names; `None` where one has an unexpected type.

@@ -152,18 +152,18 @@ impl ChunkBuilder {
 
 /// Gathers a column of few distinct texts.
 #[derive(Debug)]
-struct NameBuilder {
+pub(crate) struct NameBuilder {
     keys: Vec<i32>,
     names: Vec<Arc<str>>,
     known: HashMap<Arc<str>, i32>,
 }
 
 impl NameBuilder {
-    fn new(rows: usize) -> Self {
+    pub(crate) fn new(rows: usize) -> Self {
         Self { keys: Vec::with_capacity(rows), names: Vec::new(), known: HashMap::new() }
     }
 
-    fn push(&mut self, name: &str) {
+    pub(crate) fn push(&mut self, name: &str) {
         let latest = self.keys.last().copied().filter(|key| &*self.names[*key as usize] == name);
         let key = latest.or_else(|| self.known.get(name).copied()).unwrap_or_else(|| self.learn(name));
         self.keys.push(key);
@@ -176,13 +176,13 @@ impl NameBuilder {
         key
     }
 
-    fn values(&self) -> Values {
+    pub(crate) fn values(&self) -> Values {
         Values::Names(Int32Array::from(self.keys.clone()), self.names.iter().map(|name| Some(&**name)).collect())
     }
 }
 
 /// Writes a JSON object of texts as serde_json does.
-fn write_object(object: &BTreeMap<Arc<str>, Arc<str>>, out: &mut String) {
+pub(crate) fn write_object(object: &BTreeMap<Arc<str>, Arc<str>>, out: &mut String) {
     out.push('{');
     for (index, (name, value)) in object.iter().enumerate() {
         if index > 0 {

@@ -4,19 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use wk_types::{DurationMs, UtcMs};
+use wk_types::{DurationMs, Severity, UtcMs};
 
 use crate::attributes::AttributeFinder;
 use crate::block::{Block, Column, Columns};
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::query::{Bin, Histogram, LogField, LogQuery, SearchLimits, TopValues, ValueCount};
+use crate::query::{Bin, Histogram, LogField, LogQuery, Scanned, SearchLimits, TopValues, ValueCount};
 use crate::snapshot::{Deadline, Scan};
 
 /// Bins of a histogram at most.
 const BINS_MAX: usize = 10_000;
 /// Distinct values counted at most.
-const VALUES_MAX: usize = 100_000;
+pub const VALUES_MAX: usize = 100_000;
 /// Bytes of distinct values at most.
 const VALUE_BYTES_MAX: usize = 32 << 20;
 /// Fields counted together at most.
@@ -31,17 +31,12 @@ impl Lake {
     /// # Errors
     /// A step that is not positive or gives more than 10,000 bins, and as [`Self::search`].
     pub fn histogram(&self, query: &LogQuery, step: DurationMs, limits: &SearchLimits) -> Result<Histogram, LakeError> {
-        if step.0 <= 0 {
-            return Err(LakeError::query("the step of a histogram must be positive"));
-        }
+        let mut bins = HistogramBuilder::new(step)?;
         let mut scan = self.scan(query, [Column::Time, Column::Severity].into_iter().collect(), limits)?;
-        let mut bins = Bins { step: step.0, first: 0, counts: Vec::new() };
         while let Some((block, _)) = scan.next_block()? {
             bins.count(&block)?;
         }
-        let start = |index: usize| UtcMs((bins.first + index as i64).saturating_mul(bins.step));
-        let bins = bins.counts.iter().enumerate().map(|(index, counts)| Bin { start: start(index), counts: *counts });
-        Ok(Histogram { bins: bins.collect(), scanned: scan.scanned })
+        Ok(bins.finish(scan.scanned))
     }
 
     /// The most frequent combinations of some fields' values among the wanted rows, most frequent first; the limit, the
@@ -56,9 +51,7 @@ impl Lake {
         limit: usize,
         limits: &SearchLimits,
     ) -> Result<TopValues, LakeError> {
-        if fields.is_empty() || fields.len() > FIELDS_MAX {
-            return Err(LakeError::query(format!("values of 1 to {FIELDS_MAX} fields can be counted at once")));
-        }
+        check_fields(fields)?;
         let fields: Vec<Field> = fields.iter().map(Field::new).collect();
         let mut scan = self.scan(query, fields.iter().map(|field| field.column).collect(), limits)?;
         let mut counter = Counter::default();
@@ -100,14 +93,64 @@ pub(crate) fn count_names(mut scan: Scan, columns: &[Column]) -> Result<Vec<Coun
     Ok(counter.counts.into_iter().map(|(values, rows)| Counted { values, rows }).collect())
 }
 
+/// Checks how many fields are counted together.
+///
+/// # Errors
+/// None, or more than 4.
+pub fn check_fields(fields: &[LogField]) -> Result<(), LakeError> {
+    if fields.is_empty() || fields.len() > FIELDS_MAX {
+        return Err(LakeError::query(format!("values of 1 to {FIELDS_MAX} fields can be counted at once")));
+    }
+    Ok(())
+}
+
+/// The error where there are too many different values to count.
+#[must_use]
+pub fn too_many_values() -> LakeError {
+    LakeError::TooLarge {
+        what: format!("there are more than {VALUES_MAX} different values to count, or very long ones"),
+    }
+}
+
 /// A histogram under way, its bins counted in steps since the epoch.
-struct Bins {
+#[derive(Debug)]
+pub struct HistogramBuilder {
     step: i64,
     first: i64,
     counts: Vec<[u64; 4]>,
 }
 
-impl Bins {
+impl HistogramBuilder {
+    /// Begins a histogram of this step.
+    ///
+    /// # Errors
+    /// A step that is not positive.
+    pub fn new(step: DurationMs) -> Result<Self, LakeError> {
+        if step.0 <= 0 {
+            return Err(LakeError::query("the step of a histogram must be positive"));
+        }
+        Ok(Self { step: step.0, first: 0, counts: Vec::new() })
+    }
+
+    /// Counts rows of one severity at a time.
+    ///
+    /// # Errors
+    /// More than 10,000 bins.
+    pub fn add(&mut self, time: UtcMs, severity: Severity, rows: u64) -> Result<(), LakeError> {
+        let bin = time.0.div_euclid(self.step);
+        self.make_room(bin, bin)?;
+        self.counts[(bin - self.first) as usize][severity as usize] += rows;
+        Ok(())
+    }
+
+    /// The histogram, from the first bin with a row to the last.
+    #[must_use]
+    pub fn finish(self, scanned: Scanned) -> Histogram {
+        let start = |index: usize| UtcMs((self.first + index as i64).saturating_mul(self.step));
+        let bins = self.counts.iter().enumerate().map(|(index, counts)| Bin { start: start(index), counts: *counts });
+        Histogram { bins: bins.collect(), scanned }
+    }
+
     fn count(&mut self, block: &Block) -> Result<(), LakeError> {
         let (Some(times), Some((keys, severities))) = (block.times(), block.severity_keys()) else { return Ok(()) };
         let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { return Ok(()) };
@@ -235,9 +278,7 @@ impl Counter {
         }
         self.bytes += values.iter().flatten().map(|value| value.len()).sum::<usize>();
         if self.counts.len() >= VALUES_MAX || self.bytes > VALUE_BYTES_MAX {
-            return Err(LakeError::TooLarge {
-                what: format!("there are more than {VALUES_MAX} different values to count, or very long ones"),
-            });
+            return Err(too_many_values());
         }
         self.counts.insert(values, count);
         Ok(())

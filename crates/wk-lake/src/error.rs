@@ -94,6 +94,16 @@ pub enum LakeError {
     /// The rollups of metrics cannot be read.
     #[error("could not read the rollups of metrics")]
     Rollups(#[source] wk_types::series::SourceError),
+    /// A store outside that keeps the logs does not answer, or refuses.
+    #[error("could not ask {store} for logs")]
+    Outside {
+        /// Which one, with its address.
+        store: String,
+        /// What sort of failure it is.
+        kind: ErrorKind,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// SQLite itself failed.
     #[error("could not run the query")]
     Sqlite(#[source] rusqlite::Error),
@@ -117,6 +127,7 @@ impl LakeError {
             Self::Damaged { .. } | Self::Newer { .. } => ErrorKind::Corrupt,
             Self::Query { .. } | Self::TooLarge { .. } => ErrorKind::InvalidInput,
             Self::Denied { .. } => ErrorKind::Denied,
+            Self::Outside { kind, .. } => *kind,
         }
     }
 

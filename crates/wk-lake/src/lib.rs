@@ -23,20 +23,25 @@ mod row;
 mod search;
 mod snapshot;
 mod sorted;
+mod source;
 mod sql;
+mod stored;
 mod time_text;
 mod top;
 mod trigrams;
 mod write;
 
+pub use counts::{HistogramBuilder, VALUES_MAX, check_fields, too_many_values};
 pub use error::LakeError;
 pub use lake::{Appended, FileProblem, Lake, LakeOptions, LakeStats, Maintained, OpenReport};
 pub use query::{
-    Bin, Cancel, Condition, Cursor, Histogram, LogField, LogQuery, Page, ParseError, Scanned, SearchLimits, Tail,
-    TailCursor, TextTest, TopValues, ValueCount,
+    Bin, Cancel, Condition, Cursor, Histogram, LogField, LogQuery, Page, ParseError, SEARCH_ROWS_MAX, Scanned,
+    SearchLimits, Tail, TailCursor, TextTest, TopValues, ValueCount,
 };
 pub use row::LogRow;
-pub use sql::{SqlAnswer, SqlLimits, SqlSources};
+pub use source::{LogSource, OutsideLogs, RowBatches, TableScan};
+pub use sql::{SqlAnswer, SqlLimits, SqlSources, sql_outside};
+pub use stored::StoredFile;
 
 /// The format number of the files this version writes, and the newest it reads.
 pub const FORMAT: u32 = 2;

@@ -54,6 +54,7 @@ impl Matcher {
             TextTest::Is(values) => Self::Is(values.clone()),
             TextTest::Contains(text) => Self::Pattern(Pattern::contains(text)?),
             TextTest::Matches(expression) => Self::Regular(Regular::new(expression)?),
+            TextTest::Like(pattern) => Self::Pattern(Pattern::like(pattern)?),
         })
     }
 

@@ -11,7 +11,7 @@ use wk_types::{AssetId, DurationMs, Seq, Severity, UtcMs};
 use crate::row::LogRow;
 
 /// Rows answered at once at most.
-pub(crate) const SEARCH_ROWS_MAX: usize = 10_000;
+pub const SEARCH_ROWS_MAX: usize = 10_000;
 /// Before the name of an attribute, where a field is written as text.
 const ATTRIBUTE_PREFIX: &str = "attributes.";
 
@@ -110,6 +110,8 @@ pub enum TextTest {
     Contains(String),
     /// A part of it matches this regular expression (syntax of the `regex` crate; `(?i)` for any case).
     Matches(String),
+    /// It is LIKE this pattern of SQL, in any ASCII case: `%` is any text, `_` any character, nothing escapes them.
+    Like(String),
 }
 
 /// A field of a row; as text `asset`, `app`, `severity`, `message`, `template` or `attributes.<name>`.

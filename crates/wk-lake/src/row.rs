@@ -48,7 +48,8 @@ impl LogRow {
     }
 
     /// The row's share of memory.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
         ROW_OVERHEAD_BYTES + self.message.len() + attributes
     }

@@ -1,5 +1,7 @@
 //! Structured search: rows in the order of time or of arrival.
 
+use wk_types::Severity;
+
 use crate::block::Columns;
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -10,6 +12,18 @@ use crate::snapshot::{Deadline, Snapshot};
 use crate::top::{Order, Wanted};
 
 impl LogQuery {
+    /// Checks the query's bounds, its patterns and its expressions; answers the severities that it leaves, least first.
+    ///
+    /// # Errors
+    /// What [`LogSource::search`](crate::LogSource::search) would refuse.
+    pub fn check(&self) -> Result<Vec<Severity>, LakeError> {
+        if self.limit > SEARCH_ROWS_MAX {
+            return Err(LakeError::query(format!("at most {SEARCH_ROWS_MAX} rows can be asked for at once")));
+        }
+        let severities = self.predicate()?.severities;
+        Ok(Severity::ALL.into_iter().filter(|one| severities.has(*one)).collect())
+    }
+
     pub(crate) fn predicate(&self) -> Result<Predicate, LakeError> {
         let severities = self.severity_min.map_or(Severities::ALL, Severities::at_least);
         let mut predicate = Predicate::default();
@@ -19,9 +33,7 @@ impl LogQuery {
     }
 
     fn wanted(&self, order: Order, after: Option<Cursor>) -> Result<Wanted, LakeError> {
-        if self.limit > SEARCH_ROWS_MAX {
-            return Err(LakeError::query(format!("at most {SEARCH_ROWS_MAX} rows can be asked for at once")));
-        }
+        self.check()?;
         Ok(Wanted { predicate: self.predicate()?, order, after, limit: self.limit })
     }
 

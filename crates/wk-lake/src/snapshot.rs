@@ -12,7 +12,7 @@ use crate::error::LakeError;
 use crate::file::{Footer, GroupReader, LogFile};
 use crate::lake::Inner;
 use crate::predicate::Predicate;
-use crate::query::{Cancel, Scanned};
+use crate::query::{Cancel, Scanned, SearchLimits};
 
 /// Until when a query may run.
 #[derive(Debug, Clone)]
@@ -33,6 +33,15 @@ impl Deadline {
 
     pub(crate) fn error(&self) -> LakeError {
         if self.cancel.is_cancelled() { LakeError::Cancelled } else { LakeError::TimeLimit { limit: self.limit } }
+    }
+
+    /// What is left of it, as the limits of another question.
+    pub(crate) fn left(&self) -> SearchLimits {
+        let left = self.at.map_or(self.limit, |at| {
+            let left = at.saturating_duration_since(Instant::now());
+            DurationMs(i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
+        });
+        SearchLimits { time_max: left, cancel: self.cancel.clone(), ..SearchLimits::default() }
     }
 
     pub(crate) fn check(&self) -> Result<(), LakeError> {

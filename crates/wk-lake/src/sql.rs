@@ -30,6 +30,7 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::query::Cancel;
 use crate::snapshot::{Deadline, Snapshot};
+use crate::source::OutsideLogs;
 use crate::time_text;
 
 /// Rows copied of one of the state database's views at most.
@@ -124,9 +125,16 @@ const TIME_COLUMNS: [&str; 7] = ["time", "opened", "acknowledged", "resolved", "
 /// The columns of numbers, in all tables.
 const NUMBER_COLUMNS: [&str; 6] = ["score", "avg", "min", "max", "last", "increase"];
 
+/// Where the rows of `logs` are.
+#[derive(Clone)]
+pub(crate) enum Logs {
+    Here(Arc<Snapshot>),
+    Outside(Arc<dyn OutsideLogs>),
+}
+
 /// What a statement's parts share.
 pub(crate) struct Session {
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) logs: Logs,
     pub(crate) rollups: Option<Arc<dyn RollupSource>>,
     pub(crate) deadline: Deadline,
     /// The failure behind an error that SQLite only knows as text.
@@ -209,41 +217,60 @@ impl Lake {
     /// # Errors
     /// What SQLite says of the statement, anything but a SELECT on these tables, or a bound that is passed.
     pub fn sql(&self, sources: &SqlSources<'_>, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
-        let deadline = Deadline::after(limits.time_max, &limits.cancel);
-        let session = Arc::new(Session {
-            snapshot: Arc::new(self.snapshot()),
-            rollups: sources.rollups.clone(),
-            deadline: deadline.clone(),
-            failure: Mutex::new(None),
-            keeps_rows: AtomicBool::new(true),
-            kept_bytes_max: limits.kept_bytes_max,
-            spent: AtomicU64::new(0),
-        });
-        let connection = connect(&session).map_err(LakeError::Sqlite)?;
-        let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
-        let explain = |error| session.explain(&error, &guard);
-        let columns: Vec<String> = {
-            let statement = prepare(&connection, query, &explain)?;
-            statement.column_names().into_iter().map(str::to_owned).collect()
-        };
-        let tables = guard.tables();
-        guard.lift(&connection);
-        // A statement whose plan cannot be asked for is thought to keep rows.
-        session.keeps_rows.store(keeps_rows(&connection, query).unwrap_or(true), Ordering::Relaxed);
-        for table in COPIED.iter().filter(|table| tables.contains(table.name)) {
-            copy(sources.state_db, &connection, table, &deadline)?;
-        }
-        let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
-        let explain = |error| session.explain(&error, &guard);
-        let ask = |query: &str| {
-            let mut statement = prepare(&connection, query, &explain)?;
-            run(&mut statement, columns.clone(), limits, &explain)
-        };
-        let log_columns: Vec<&str> = LOG_COLUMNS.split(", ").collect();
-        match counting::rewrite(query, &log_columns).map(|query| ask(&query)) {
-            Some(answer @ (Ok(_) | Err(LakeError::TimeLimit { .. } | LakeError::Cancelled))) => answer,
-            _ => ask(query),
-        }
+        answer(Logs::Here(Arc::new(self.snapshot())), sources, query, limits)
+    }
+}
+
+/// Answers one SELECT as [`Lake::sql`] does, with the rows of `logs` read from a store outside.
+///
+/// # Errors
+/// As [`Lake::sql`], and what the store says.
+pub fn sql_outside(
+    logs: Arc<dyn OutsideLogs>,
+    sources: &SqlSources<'_>,
+    query: &str,
+    limits: &SqlLimits,
+) -> Result<SqlAnswer, LakeError> {
+    answer(Logs::Outside(logs), sources, query, limits)
+}
+
+fn answer(logs: Logs, sources: &SqlSources<'_>, query: &str, limits: &SqlLimits) -> Result<SqlAnswer, LakeError> {
+    let deadline = Deadline::after(limits.time_max, &limits.cancel);
+    let session = Arc::new(Session {
+        logs,
+        rollups: sources.rollups.clone(),
+        deadline: deadline.clone(),
+        failure: Mutex::new(None),
+        keeps_rows: AtomicBool::new(true),
+        kept_bytes_max: limits.kept_bytes_max,
+        spent: AtomicU64::new(0),
+    });
+    let connection = connect(&session).map_err(LakeError::Sqlite)?;
+    let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
+    let explain = |error| session.explain(&error, &guard);
+    let columns: Vec<String> = {
+        let statement = prepare(&connection, query, &explain)?;
+        statement.column_names().into_iter().map(str::to_owned).collect()
+    };
+    let tables = guard.tables();
+    guard.lift(&connection);
+    // A statement whose plan cannot be asked for is thought to keep rows.
+    session.keeps_rows.store(keeps_rows(&connection, query).unwrap_or(true), Ordering::Relaxed);
+    for table in COPIED.iter().filter(|table| tables.contains(table.name)) {
+        copy(sources.state_db, &connection, table, &deadline)?;
+    }
+    let guard = restrict(&connection, &deadline, STEPS_PER_LOOK);
+    let explain = |error| session.explain(&error, &guard);
+    let ask = |query: &str| {
+        let mut statement = prepare(&connection, query, &explain)?;
+        run(&mut statement, columns.clone(), limits, &explain)
+    };
+    let log_columns: Vec<&str> = LOG_COLUMNS.split(", ").collect();
+    match counting::rewrite(query, &log_columns).map(|query| ask(&query)) {
+        Some(
+            answer @ (Ok(_) | Err(LakeError::TimeLimit { .. } | LakeError::Cancelled | LakeError::Outside { .. })),
+        ) => answer,
+        _ => ask(query),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::folder::setup_token_path;
 use crate::gauges::free_bytes;
 use crate::http::Problem;
 use crate::node::Node;
+use crate::outside_logs::OutsideLogs;
 
 /// Share of the disk below which the node warns.
 const DISK_FREE_MIN: f64 = 0.05;
@@ -104,6 +105,14 @@ fn parts(node: &Node, findings: &mut Vec<Finding>) {
             Grade::Warning,
             "the clock has jumped, so nothing is deleted by age",
             "check the time (date -u); where it is right: watchkeeper confirm-clock",
+        ));
+    }
+    let outside = node.outside_logs.as_ref().map(OutsideLogs::describe).unwrap_or_default();
+    if outside["refused_rows"].as_u64().is_some_and(|rows| rows > 0) {
+        findings.push(Finding::new(
+            Grade::Error,
+            format!("{} log lines were refused by the store outside for good", outside["refused_rows"]),
+            "what it says and which lines: watchkeeper journal list --kind logs_refused",
         ));
     }
     for rule in node.stages.rules() {

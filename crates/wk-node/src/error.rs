@@ -66,6 +66,12 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// The store of logs outside cannot be used.
+    #[error("could not set up the store of logs outside: {what}")]
+    OutsideLogs {
+        /// What is wrong.
+        what: String,
+    },
     /// One of the stores cannot be opened or written.
     #[error("could not open the {store}")]
     Store {
@@ -84,7 +90,11 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. }
+            | Self::Rules { .. }
+            | Self::Mail { .. }
+            | Self::Scrape { .. }
+            | Self::OutsideLogs { .. } => ErrorKind::InvalidInput,
         }
     }
 
@@ -109,6 +119,7 @@ impl NodeError {
             Self::Listen { .. } => "choose an address of this machine: ip address".to_owned(),
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
+            Self::OutsideLogs { .. } => "mend [storage.outside_logs] in the configuration".to_owned(),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),

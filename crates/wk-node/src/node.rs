@@ -7,7 +7,7 @@ use wk_engine::RuleSummary;
 use wk_ingest::scrape::Scraper;
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{Intake as _, MetadataTable, Refused};
-use wk_lake::Lake;
+use wk_lake::{Lake, LogSource};
 use wk_store::intake::IntakeLog;
 use wk_store::metrics::MetricStore;
 use wk_store::state::State;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::folder::DataFolder;
+use crate::outside_logs::OutsideLogs;
 use crate::pipeline::bridge::IntakeBridge;
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers::{LOGS, METRICS};
@@ -40,8 +41,12 @@ pub struct Node {
     pub intake: IntakeLog,
     /// The metric store.
     pub metrics: MetricStore,
-    /// The logs.
+    /// The logs that the node keeps itself.
     pub lake: Lake,
+    /// Where questions about logs are answered: the node's own, or a store outside.
+    pub logs: Arc<dyn LogSource>,
+    /// The store of logs outside, where there is one.
+    pub outside_logs: Option<OutsideLogs>,
     /// Journal, registry, accounts, spool.
     pub state: State,
     /// Whose a record is.
@@ -73,7 +78,12 @@ impl Node {
     /// they nor the intake log are failing.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.has_caught_up() && !self.health.is_ill(&[CLOCK, METRICS, LOGS])
+        self.has_caught_up() && !self.health.is_ill(&[CLOCK]) && !self.health.is_ill(self.own_stores())
+    }
+
+    /// The readers whose stores are the node's own. A store outside may be away: what is taken in waits for it.
+    fn own_stores(&self) -> &'static [&'static str] {
+        if self.outside_logs.is_some() { &[METRICS] } else { &[METRICS, LOGS] }
     }
 
     fn has_caught_up(&self) -> bool {
@@ -81,7 +91,8 @@ impl Node {
             return true;
         }
         let reached = self.stages.all_reached();
-        let ready = [METRICS, LOGS].iter().all(|reader| reached.get(reader).is_some_and(|seq| *seq >= self.caught_up));
+        let ready =
+            self.own_stores().iter().all(|reader| reached.get(reader).is_some_and(|seq| *seq >= self.caught_up));
         self.ready.store(ready, Ordering::Relaxed);
         ready
     }

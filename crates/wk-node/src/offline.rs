@@ -10,12 +10,13 @@ use axum::http::{Method, Request, header};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use wk_config::Config;
-use wk_types::{Body as RecordBody, Seq};
+use wk_types::Body as RecordBody;
 
 use crate::error::NodeError;
 use crate::folder::DataFolder;
 use crate::http::server::Peer;
 use crate::node::Node;
+use crate::outside_logs;
 use crate::pipeline::readers::{LOGS, METRICS};
 use crate::ship::{Purpose, open_node};
 
@@ -81,7 +82,9 @@ impl Drop for OfflineNode {
 
 /// Takes into memory what the intake log holds beyond the stores' own files.
 fn catch_up(node: &Node) -> Result<(), NodeError> {
-    let mut at = Seq(node.metrics.cursor().0.min(node.lake.cursor().0));
+    // Logs that go to a store outside are on their way there, not into the node's own.
+    let are_logs_outside = outside_logs::is_outside(node.folder.root())?;
+    let mut at = if are_logs_outside { node.metrics.cursor() } else { node.metrics.cursor().min(node.lake.cursor()) };
     while node.intake.durable() > at {
         let batch = node
             .intake
@@ -94,12 +97,12 @@ fn catch_up(node: &Node) -> Result<(), NodeError> {
                         .append(record.seq, record.received, series)
                         .map_err(|source| NodeError::Store { store: "metric store", source: Box::new(source) })?;
                 }
-                RecordBody::Logs(logs) => {
+                RecordBody::Logs(logs) if !are_logs_outside => {
                     node.lake
                         .append(record.seq, record.received, logs)
                         .map_err(|source| NodeError::Store { store: "log store", source: Box::new(source) })?;
                 }
-                RecordBody::Tick | RecordBody::Command(_) => {}
+                RecordBody::Logs(_) | RecordBody::Tick | RecordBody::Command(_) => {}
             }
         }
         at = batch.next;

@@ -44,6 +44,10 @@ enum Metric {
     MetricsBytes,
     LogsStored,
     LogsBytes,
+    OutsideLogsSent,
+    OutsideLogsRefused,
+    OutsideLogsFailures,
+    OutsideLogsSpill,
     EngineSeries,
     EngineSignals,
     EngineIncidents,
@@ -89,6 +93,18 @@ impl Metric {
             Self::MetricsBytes => ("watchkeeper_metrics_size_bytes", "Metric blocks on disk.", false),
             Self::LogsStored => ("watchkeeper_logs_stored_records_total", "Log records stored.", true),
             Self::LogsBytes => ("watchkeeper_logs_size_bytes", "Logs on disk.", false),
+            Self::OutsideLogsSent => {
+                ("watchkeeper_outside_logs_sent_records_total", "Log records that the store outside has taken.", true)
+            }
+            Self::OutsideLogsRefused => {
+                ("watchkeeper_outside_logs_refused_records_total", "Log records that it refused for good.", true)
+            }
+            Self::OutsideLogsFailures => {
+                ("watchkeeper_outside_logs_failures_total", "Attempts to send to it that failed.", true)
+            }
+            Self::OutsideLogsSpill => {
+                ("watchkeeper_outside_logs_spill_bytes", "Logs that wait for it on disk beside the intake log.", false)
+            }
             Self::EngineSeries => ("watchkeeper_engine_series", "Series that detectors follow.", false),
             Self::EngineSignals => ("watchkeeper_engine_open_signals", "Signals that hold.", false),
             Self::EngineIncidents => ("watchkeeper_engine_open_incidents", "Incidents not resolved.", false),
@@ -202,6 +218,17 @@ fn stores(node: &Node, rows: &mut Rows) {
     }
     rows.add(Metric::LogsStored, lake.appended as f64);
     rows.add(Metric::LogsBytes, lake.bytes as f64);
+    if let Some(outside) = &node.outside_logs {
+        let described = outside.describe();
+        for (metric, key) in [
+            (Metric::OutsideLogsSent, "sent_rows"),
+            (Metric::OutsideLogsRefused, "refused_rows"),
+            (Metric::OutsideLogsFailures, "failures"),
+            (Metric::OutsideLogsSpill, "spill_bytes"),
+        ] {
+            rows.add(metric, described[key].as_f64().unwrap_or_default());
+        }
+    }
     rows.add(Metric::EngineSeries, engine.series as f64);
     rows.add(Metric::EngineSignals, engine.signals_open as f64);
     rows.add(Metric::EngineIncidents, engine.incidents_open as f64);

@@ -15,12 +15,12 @@ use wk_config::Config;
 use wk_engine::{Engine, RuleSummary};
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{AssetTable, MetadataTable};
-use wk_lake::{Lake, LakeOptions};
+use wk_lake::{Lake, LakeOptions, LogSource};
 use wk_store::intake::{IntakeLog, IntakeOptions};
 use wk_store::io::SystemIo;
 use wk_store::metrics::{MetricOptions, MetricStore};
 use wk_store::state::State;
-use wk_types::{Asset, AssetId, Body, DurationMs, Edge, NewRecord, Seq, Topology, Verb};
+use wk_types::{Asset, AssetId, Body, DurationMs, Edge, NewRecord, Seq, Topology, Verb, VesselId};
 
 use crate::clock::{now, wall};
 use crate::error::NodeError;
@@ -28,6 +28,7 @@ use crate::folder::{DataFolder, socket_path};
 use crate::http::server::{bind_tcp, bind_unix, serve_tcp, serve_unix};
 use crate::http::{self, tls};
 use crate::node::Node;
+use crate::outside_logs::{self, OutsideLogs};
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers;
 use crate::pipeline::stages::Health;
@@ -100,7 +101,8 @@ pub struct Started {
 /// # Errors
 /// A folder, address, certificate or rule file that cannot be used, each with a hint.
 pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result<Started, NodeError> {
-    let ShipOptions { config, base, data, insecure_http } = options;
+    let ShipOptions { mut config, base, data, insecure_http } = options;
+    outside_logs::resolve(&mut config, &base);
     let listen = config.http.listen;
     let (rules, summaries) = read_rules(&config, &base)?;
     let address = Address::of(&config, insecure_http);
@@ -176,7 +178,9 @@ pub fn hostname() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
-fn store_error<E: std::error::Error + Send + Sync + 'static>(store: &'static str) -> impl Fn(E) -> NodeError {
+pub(crate) fn store_error<E: std::error::Error + Send + Sync + 'static>(
+    store: &'static str,
+) -> impl Fn(E) -> NodeError {
     move |source| NodeError::Store { store, source: Box::new(source) }
 }
 
@@ -198,6 +202,9 @@ pub(crate) fn open_node(
 ) -> Result<(Node, Engine, Seq), NodeError> {
     let state = State::open(folder.root(), now()).map_err(store_error("state database"))?;
     let (intake, metrics, lake) = open_stores(&config, &folder, &state)?;
+    let stores = outside_logs::Stores { intake: &intake, lake: &lake, state: &state };
+    let outside_logs = outside_logs::open(&config, folder.root(), &stores, purpose)?;
+    let logs = outside_logs.as_ref().map_or_else(|| Arc::new(lake.clone()) as Arc<dyn LogSource>, OutsideLogs::source);
     let options = crate::recording::engine_options(DurationMs::from_secs(config.incident.hold_s.into()));
     let (engine, engine_at) = match state.snapshot().map_err(store_error("state database"))? {
         Some((seq, bytes)) => (Engine::load(&bytes, options).map_err(store_error("engine's saved state"))?, seq),
@@ -219,6 +226,8 @@ pub(crate) fn open_node(
         intake,
         metrics,
         lake,
+        logs,
+        outside_logs,
         state,
         identity,
         series: SeriesCache::default(),
@@ -271,17 +280,23 @@ fn open_stores(
         ..MetricOptions::default()
     };
     let (metrics, report) =
-        MetricStore::open(io.clone(), &folder.metrics(), options).map_err(store_error("metric store"))?;
+        MetricStore::open(io, &folder.metrics(), options).map_err(store_error("metric store"))?;
     tracing::info!(cursor = %report.cursor, blocks = report.blocks, damaged = report.damaged.len(), "metric store opened");
+    let lake = open_lake(config, folder, state.vessel())?;
+    Ok((intake, metrics, lake))
+}
+
+/// Opens the logs that the node keeps itself.
+pub(crate) fn open_lake(config: &Config, folder: &DataFolder, vessel: VesselId) -> Result<Lake, NodeError> {
     let options = LakeOptions {
-        age_max: DurationMs::from_hours(24 * i64::from(storage.logs_days)),
-        bytes_max: storage.logs_bytes_max,
-        vessel: Some(state.vessel()),
+        age_max: DurationMs::from_hours(24 * i64::from(config.storage.logs_days)),
+        bytes_max: config.storage.logs_bytes_max,
+        vessel: Some(vessel),
         ..LakeOptions::default()
     };
-    let (lake, report) = Lake::open(io, &folder.logs(), options).map_err(store_error("log store"))?;
+    let (lake, report) = Lake::open(Arc::new(SystemIo), &folder.logs(), options).map_err(store_error("log store"))?;
     tracing::info!(cursor = %report.cursor, files = report.files, unusable = report.problems.len(), "log store opened");
-    Ok((intake, metrics, lake))
+    Ok(lake)
 }
 
 /// Puts this machine and the configured assets into the registry; what the configuration no longer names goes.

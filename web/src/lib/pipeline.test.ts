@@ -44,6 +44,15 @@ function pipeline(last = 0, sources: SourceStats[] = []): Pipeline {
 
 const last = (reading: Pipeline) => reading.intake.last;
 
+describe("stages", () => {
+  test("logs that go outside are counted there", () => {
+    const outside = { kind: "clickhouse", url: "http://ch:8123", sent_rows: 7, refused_rows: 1, waiting_rows: 2 };
+    const sent = { ...pipeline(), outside_logs: { ...outside, spill_rows: 3, spill_bytes: 50, last_error: null } };
+    const row = stageRows(sent).find(({ name }) => name === "Logs");
+    expect(row).toMatchObject({ stored: 7, waiting: 5, rejected: 1, bytes: 50 });
+  });
+});
+
 describe("rates", () => {
   test("a rate needs two readings and tells the rise per second between them", () => {
     const one: Reading[] = keepReadings([], { at: 0, pipeline: pipeline(100) });

@@ -90,7 +90,7 @@ export interface StageRow {
 }
 
 /** Lays every stage out in the same columns, in the order in which a record passes them. */
-export function stageRows({ intake, metrics, logs, engine, journal, notify }: Pipeline): StageRow[] {
+export function stageRows({ intake, metrics, logs, outside_logs, engine, journal, notify }: Pipeline): StageRow[] {
   const none = { waiting: null, late: null, duplicate: null, rejected: null, lag: null, bytes: null };
   const lag = (...names: string[]) => intake.readers.find(({ name }) => names.includes(name))?.lag_records ?? null;
   const kept = intake.last > 0 ? intake.last - intake.first + 1 : 0;
@@ -112,10 +112,11 @@ export function stageRows({ intake, metrics, logs, engine, journal, notify }: Pi
       ...none,
       name: "Logs",
       unit: "lines",
-      stored: logs.stored,
-      waiting: logs.rows_buffered,
+      stored: outside_logs ? outside_logs.sent_rows : logs.stored,
+      waiting: outside_logs ? outside_logs.waiting_rows + outside_logs.spill_rows : logs.rows_buffered,
+      rejected: outside_logs ? outside_logs.refused_rows : null,
       lag: lag("lake", "logs"),
-      bytes: logs.bytes,
+      bytes: outside_logs ? outside_logs.spill_bytes : logs.bytes,
     },
     { ...none, name: "Engine", unit: "facts", stored: engine.facts, lag: lag("engine") },
     { ...none, name: "Journal", unit: "entries", stored: journal.entries, waiting: journal.entries - journal.sealed },

@@ -177,6 +177,8 @@ export interface Pipeline {
     over_limit: number;
   };
   logs: { rows_buffered: number; files: number; bytes: number; stored: number };
+  /** The store outside that has taken over the logs, where there is one. */
+  outside_logs?: OutsideLogs | null;
   engine: {
     series: number;
     signals_open: number;
@@ -187,6 +189,17 @@ export interface Pipeline {
   journal: { entries: number; sealed: number };
   notify: { queued: number; delivered: number; dead: number };
   unknown_senders: UnknownSender[];
+}
+
+export interface OutsideLogs {
+  kind: string;
+  url: string;
+  sent_rows: number;
+  refused_rows: number;
+  waiting_rows: number;
+  spill_rows: number;
+  spill_bytes: number;
+  last_error: string | null;
 }
 
 export interface Answer {

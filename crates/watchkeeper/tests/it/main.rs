@@ -16,6 +16,7 @@ mod ingest;
 mod interop;
 mod lifecycle;
 mod log_search;
+mod outside_logs;
 mod prometheus_api;
 mod remote_write;
 mod remote_write_v2;

@@ -17,6 +17,7 @@ use crate::merge::{Merge, Mergeable, choose};
 use crate::name::FileName;
 use crate::retention::{Aged, expired};
 use crate::sorted::Sorted;
+use crate::stored::StoredFile;
 use crate::write::{Encoder, Written};
 
 /// Merges in one round of upkeep, so that a round has a bound.
@@ -49,6 +50,21 @@ impl Lake {
         Ok(done)
     }
 
+    /// Deletes old files and nothing else, for a lake whose job another store has taken over: its files stay the ones they
+    /// are until they have been moved there.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub fn retire(&self, now: UtcMs) -> Result<Maintained, LakeError> {
+        let inner = &*self.0;
+        let mut upkeep = lock(&inner.upkeep);
+        let mut done = Maintained::default();
+        inner.expire(&mut upkeep, now, &mut done)?;
+        inner.remove_leaving(&mut upkeep)?;
+        inner.remove_damaged()?;
+        Ok(done)
+    }
+
     /// Writes the buffer to a file.
     ///
     /// # Errors
@@ -56,6 +72,18 @@ impl Lake {
     pub fn flush(&self) -> Result<(), LakeError> {
         let _upkeep = lock(&self.0.upkeep);
         self.0.flush().map(|_| ())
+    }
+
+    /// Deletes a file whose rows are safe in another store, at once or as soon as no query reads it.
+    ///
+    /// # Errors
+    /// A file that cannot be removed; the next round of upkeep tries again.
+    pub fn delete_stored(&self, file: StoredFile) -> Result<(), LakeError> {
+        let inner = &*self.0;
+        let mut upkeep = lock(&inner.upkeep);
+        inner.write_state().files.retain(|other| other.name != file.0.name);
+        upkeep.leaving.push(file.0);
+        inner.remove_leaving(&mut upkeep)
     }
 
     /// Believes the clock as it is, so that deletion by age goes on after a jump: for a person, or for a clock that

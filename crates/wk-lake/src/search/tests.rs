@@ -34,6 +34,7 @@ fn sample_condition() -> impl Strategy<Value = Condition> {
         (0..50_u8).prop_map(|second| (LogField::Message, TextTest::Is(vec![format!("{second} ok").into()]))),
         (0..4_u8).prop_map(|number| (LogField::Attribute("pid".into()), TextTest::Is(vec![number.to_string().into()]))),
         Just((LogField::Template, TextTest::Contains(String::new()))),
+        Just((LogField::Message, TextTest::Like("_%K%".to_owned()))),
     ];
     (test, any::<bool>()).prop_map(|((field, test), is_negated)| Condition { field, test, is_negated })
 }
@@ -68,6 +69,10 @@ fn passes(log: &LogRecord, condition: &Condition) -> bool {
         TextTest::Is(values) => values.iter().any(|value| &**value == text),
         TextTest::Contains(part) => text.to_ascii_lowercase().contains(&part.to_ascii_lowercase()),
         TextTest::Matches(expression) => regex::Regex::new(expression).unwrap().is_match(text),
+        TextTest::Like(pattern) => {
+            let pattern = regex::escape(&pattern.to_ascii_lowercase()).replace('%', ".*").replace('_', ".");
+            regex::Regex::new(&format!("(?s)^{pattern}$")).unwrap().is_match(&text.to_ascii_lowercase())
+        }
     });
     passes != condition.is_negated
 }

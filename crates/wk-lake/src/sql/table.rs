@@ -10,15 +10,17 @@ use rusqlite::vtab::{
 
 use super::counting::{ROWS_COLUMN, WHERE_SUFFIX};
 use super::plan::{self, Abilities, Asked, Condition, Field};
-use super::{LOG_COLUMNS, Session, declared};
+use super::{LOG_COLUMNS, Logs, Session, declared};
 use crate::block::{Block, Column, Columns};
 use crate::counts::{Counted, count_names};
 use crate::error::LakeError;
 use crate::pattern::Pattern;
 use crate::predicate::{Matcher, Predicate, Test};
-use crate::snapshot::{Rowids, Scan};
+use crate::query::{Condition as LogCondition, LogField, LogQuery, TailCursor, TextTest};
+use crate::snapshot::{Rowids, Scan, Snapshot};
+use crate::source::{OutsideLogs, RowBatches, TableScan};
 use crate::time_text;
-use crate::top::{Fetched, Place, Wanted};
+use crate::top::{Fetched, Order, Place, Wanted};
 
 /// Columns that a user sees.
 const SEEN: usize = 7;
@@ -50,6 +52,10 @@ const COUNTED: i32 = 1 << Column::Asset as i32 | 1 << Column::App as i32 | 1 << 
 
 /// Rows sorted in one statement at most; a place takes some 50 bytes.
 const SORTED_ROWS_MAX: usize = 1_000_000;
+/// How many rows a store outside is thought to have; to ask it would cost a question for each plan.
+const OUTSIDE_ROWS_EXPECTED: u64 = 100_000_000;
+/// Bits of a row's number that say its place in its record, in rows from a store outside.
+const LINE_BITS: u32 = 24;
 /// Sorted rows read at once.
 const FETCHED_ROWS: usize = 1_024;
 
@@ -74,7 +80,10 @@ unsafe impl<'vtab> VTab<'vtab> for LogTable {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<()> {
-        let rows = self.session.snapshot.rows();
+        let rows = match &self.session.logs {
+            Logs::Here(snapshot) => snapshot.rows(),
+            Logs::Outside(_) => OUTSIDE_ROWS_EXPECTED,
+        };
         plan::choose(info, &Abilities { fields: &FIELDS, is_sortable: true, rows });
         Ok(())
     }
@@ -130,7 +139,8 @@ fn columns(used: i32) -> Columns {
 enum Feed {
     Empty,
     Scan(Box<Scan>),
-    Sorted(std::vec::IntoIter<Place>, Columns),
+    Sorted(Arc<Snapshot>, std::vec::IntoIter<Place>, Columns),
+    Outside(RowBatches),
 }
 
 /// A position in the rows that one condition wants.
@@ -146,11 +156,41 @@ pub(crate) struct LogCursor<'vtab> {
 
 impl LogCursor<'_> {
     fn start(&mut self, asked: &Asked) -> Result<(), LakeError> {
-        let snapshot = Arc::clone(&self.session.snapshot);
+        match self.session.logs.clone() {
+            Logs::Here(snapshot) => self.start_here(asked, snapshot),
+            Logs::Outside(logs) => self.start_outside(asked, &*logs),
+        }
+    }
+
+    fn start_outside(&mut self, asked: &Asked, logs: &dyn OutsideLogs) -> Result<(), LakeError> {
+        self.feed = Feed::Empty;
+        if asked.is_nothing {
+            return self.refill();
+        }
+        let limits = self.session.deadline.left();
+        let query = outside_query(asked);
+        if let Some(columns) = counted_columns(asked) {
+            let fields: Vec<LogField> = columns.iter().filter_map(|column| field_of(*column)).collect();
+            let counts = logs.counts(&query, &fields, &limits)?;
+            let counted = counts.into_iter().map(|one| Counted { values: one.values, rows: one.count });
+            self.rows = Rows::Counted(counted.collect(), columns);
+            return Ok(());
+        }
+        let columns = columns(asked.used);
+        let scan = TableScan {
+            query,
+            is_ordered: asked.order.is_some(),
+            rows_max: asked.limit.filter(|_| asked.order.is_some()),
+            has_messages: columns.has(Column::Message),
+            has_attributes: columns.has(Column::Attributes),
+        };
+        self.feed = Feed::Outside(logs.scan(&scan, &limits)?);
+        self.refill()
+    }
+
+    fn start_here(&mut self, asked: &Asked, snapshot: Arc<Snapshot>) -> Result<(), LakeError> {
         let (predicate, columns) = (predicate(asked)?, columns(asked.used));
-        let seen = asked.used & ((1 << HIDDEN) - 1);
-        if seen >> ROWS & 1 == 1 && seen & !(COUNTED | 1 << ROWS) == 0 {
-            let columns: Vec<Column> = columns_of(seen).collect();
+        if let Some(columns) = counted_columns(asked) {
             let scan = Scan::new(snapshot, predicate, columns.iter().copied().collect(), self.session.deadline.clone());
             self.rows = Rows::Counted(count_names(scan, &columns)?, columns);
             return Ok(());
@@ -166,7 +206,7 @@ impl LogCursor<'_> {
                         format!("more than {SORTED_ROWS_MAX} rows to sort; take a smaller LIMIT or a shorter time");
                     return Err(LakeError::TooLarge { what });
                 }
-                Feed::Sorted(places.into_iter(), columns)
+                Feed::Sorted(snapshot, places.into_iter(), columns)
             }
         };
         self.refill()
@@ -180,10 +220,15 @@ impl LogCursor<'_> {
             Feed::Scan(scan) => {
                 scan.next_block()?.map_or_else(Rows::default, |(block, ids)| Rows::Block(Box::new(block), ids))
             }
-            Feed::Sorted(places, columns) => loop {
+            Feed::Outside(batches) => {
+                self.session.deadline.check()?;
+                let next = batches.next().transpose()?;
+                next.map_or_else(Rows::default, |rows| Rows::Outside(Box::new(Block::of_rows(&rows))))
+            }
+            Feed::Sorted(snapshot, places, columns) => loop {
                 self.session.deadline.check()?;
                 let next: Vec<Place> = places.by_ref().take(FETCHED_ROWS).collect();
-                let fetched = self.session.snapshot.fetch(&next, *columns)?;
+                let fetched = snapshot.fetch(&next, *columns)?;
                 if !fetched.rows.is_empty() || next.is_empty() {
                     break Rows::Fetched(fetched);
                 }
@@ -197,6 +242,7 @@ impl LogCursor<'_> {
 enum Rows {
     Block(Box<Block>, Rowids),
     Fetched(Fetched),
+    Outside(Box<Block>),
     /// One for all that are alike, and the columns in which rows may differ.
     Counted(Vec<Counted>, Vec<Column>),
 }
@@ -210,7 +256,7 @@ impl Default for Rows {
 impl Rows {
     fn len(&self) -> usize {
         match self {
-            Self::Block(block, _) => block.rows(),
+            Self::Block(block, _) | Self::Outside(block) => block.rows(),
             Self::Fetched(fetched) => fetched.rows.len(),
             Self::Counted(counted, _) => counted.len(),
         }
@@ -219,7 +265,7 @@ impl Rows {
     /// A row's block and its place there; `None` where a row stands for several.
     fn at(&self, row: usize) -> Option<(&Block, usize)> {
         match self {
-            Self::Block(block, _) => Some((block, row)),
+            Self::Block(block, _) | Self::Outside(block) => Some((block, row)),
             Self::Fetched(fetched) => {
                 let (_, block, row) = fetched.rows[row];
                 Some((&fetched.blocks[block], row))
@@ -231,9 +277,49 @@ impl Rows {
     fn rowid(&self, row: usize) -> Option<i64> {
         match self {
             Self::Block(_, ids) => Some(ids.of(row)),
+            Self::Outside(block) => {
+                let TailCursor { seq, line } = block.arrival(row);
+                Some((seq.0 as i64) << LINE_BITS | i64::from(line))
+            }
             Self::Fetched(fetched) => fetched.rows.get(row).map(|(rowid, ..)| *rowid),
             Self::Counted(..) => None,
         }
+    }
+}
+
+/// The columns by whose values rows are only counted; `None` where the rows themselves are wanted.
+fn counted_columns(asked: &Asked) -> Option<Vec<Column>> {
+    let seen = asked.used & ((1 << HIDDEN) - 1);
+    (seen >> ROWS & 1 == 1 && seen & !(COUNTED | 1 << ROWS) == 0).then(|| columns_of(seen).collect())
+}
+
+/// The rows asked for, as a store outside is asked for them.
+fn outside_query(asked: &Asked) -> LogQuery {
+    let conditions = asked.texts.iter().filter_map(|(condition, text)| {
+        let is = |field| Some(LogCondition::is(field, text.as_str()));
+        match condition {
+            Condition::Asset => is(LogField::Asset),
+            Condition::App => is(LogField::App),
+            Condition::Severity => is(LogField::Severity),
+            Condition::Like => Some(LogCondition::new(LogField::Message, TextTest::Like(text.clone()))),
+            _ => None,
+        }
+    });
+    LogQuery {
+        from: asked.from,
+        to: asked.to,
+        conditions: conditions.collect(),
+        newest_first: asked.order == Some(Order::NewestFirst),
+        ..LogQuery::default()
+    }
+}
+
+fn field_of(column: Column) -> Option<LogField> {
+    match column {
+        Column::Asset => Some(LogField::Asset),
+        Column::App => Some(LogField::App),
+        Column::Severity => Some(LogField::Severity),
+        _ => None,
     }
 }
 

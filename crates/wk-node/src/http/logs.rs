@@ -81,7 +81,7 @@ pub struct Paging {
 #[utoipa::path(get, path = "/api/v1/logs/query", tag = "logs", params(Wanted, Paging), responses((status = 200, body = Object), (status = 400, body = Object), (status = 503, body = Object)))]
 pub async fn query(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> Result<Json<Value>, Problem> {
     let query = ask::read(&params, ask::PAGING)?;
-    answered(&node, move |node, limits| Ok(json!(node.lake.search(&query, limits)?))).await
+    answered(&node, move |node, limits| Ok(json!(node.logs.search(&query, limits)?))).await
 }
 
 /// Counts log lines by severity per step of time.
@@ -91,7 +91,7 @@ pub async fn histogram(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Param
     let step = params.first("step").ok_or_else(|| Problem::bad_request("step is missing; give a span such as 5m"))?;
     let step = read_span(step).map_err(|wrong| Problem::bad_request(format!("step: {wrong}")))?;
     answered(&node, move |node, limits| {
-        let mut answer = json!(node.lake.histogram(&query, step, limits)?);
+        let mut answer = json!(node.logs.histogram(&query, step, limits)?);
         let severities = [Severity::Info, Severity::Minor, Severity::Major, Severity::Critical];
         answer["severities"] = json!(severities.map(Severity::as_str));
         answer["step"] = json!(step);
@@ -107,7 +107,7 @@ pub async fn top(Shared(node): Shared<Arc<Node>>, _: Viewer, params: Params) -> 
     let fields = params.all("field").map(ask::field).collect::<Result<Vec<LogField>, _>>()?;
     let limit = ask::limit(&params, VALUES_DEFAULT, VALUES_MAX)?;
     answered(&node, move |node, limits| {
-        let mut answer = json!(node.lake.top_values(&query, &fields, limit, limits)?);
+        let mut answer = json!(node.logs.top_values(&query, &fields, limit, limits)?);
         answer["fields"] = json!(fields.iter().map(ToString::to_string).collect::<Vec<_>>());
         Ok(answer)
     })

@@ -37,7 +37,7 @@ pub async fn sql(
     let limits = SqlLimits { rows_max: ROWS_MAX, time_max: QUERY_MAX, ..SqlLimits::default() };
     let ask = move |node: &Node| {
         let sources = SqlSources { state_db: &node.state.path(), rollups: Some(Arc::new(node.metrics.clone())) };
-        node.lake.sql(&sources, &query, &limits)
+        node.logs.sql(&sources, &query, &limits)
     };
     blocking(&node, ask).await.map(Json)
 }

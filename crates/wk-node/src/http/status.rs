@@ -15,6 +15,7 @@ use crate::http::auth::Viewer;
 use crate::http::problem::Problem;
 use crate::http::session::blocking;
 use crate::node::Node;
+use crate::outside_logs::OutsideLogs;
 use crate::{doctor, gauges, trace};
 
 /// Most open incidents counted.
@@ -125,6 +126,7 @@ fn describe_pipeline(node: &Node) -> Result<Value, Problem> {
         "logs": {
             "rows_buffered": lake.buffered_rows, "files": lake.files, "bytes": lake.bytes, "stored": lake.appended,
         },
+        "outside_logs": node.outside_logs.as_ref().map(OutsideLogs::describe),
         "engine": {
             "refused": {
                 "series": engine.series_refused, "window": engine.window_refused,

@@ -1,5 +1,7 @@
 //! The readers of the intake log: metric store, log lake and engine, each a thread with its own durable cursor.
 
+mod outside_logs;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,9 +67,11 @@ pub fn start(
     engine_at: Seq,
     stop: &CancellationToken,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let logs =
+        outside_logs::reader(node).unwrap_or_else(|| (Box::new(LogReader(node.lake.clone())), node.lake.cursor()));
     let readers: [(Box<dyn Reader>, Seq); 3] = [
         (Box::new(MetricReader(node.metrics.clone())), node.metrics.cursor()),
-        (Box::new(LogReader(node.lake.clone())), node.lake.cursor()),
+        logs,
         (Box::new(EngineReader::new(Arc::clone(node), engine, engine_at)), engine_at),
     ];
     let courses = readers.map(|(reader, at)| {

@@ -87,7 +87,7 @@ impl Live {
             if let Some(event) = self.queued.pop_front() {
                 return Some(event);
             }
-            if self.at.is_some_and(|at| self.node.lake.newest() > at) {
+            if self.at.is_some_and(|at| self.node.logs.newest() > at) {
                 if let Err(problem) = self.look().await {
                     tracing::warn!(error = problem.message, "a follower of the logs is left");
                     return None;
@@ -105,7 +105,7 @@ impl Live {
     async fn look(&mut self) -> Result<(), Problem> {
         let (query, at) = (self.query.clone(), self.at);
         let limits = SearchLimits { bytes_max: ROUND_BYTES, ..SearchLimits::default() };
-        let Tail { rows, next, .. } = blocking(&self.node, move |node| node.lake.tail(&query, at, &limits)).await?;
+        let Tail { rows, next, .. } = blocking(&self.node, move |node| node.logs.tail(&query, at, &limits)).await?;
         for row in &rows {
             self.queued
                 .push_back(Event::default().id(row.arrival().to_string()).event("log").data(json!(row).to_string()));
