@@ -257,7 +257,7 @@ fn ctrl_c_in_psql_stops_the_statement() {
     let (node, postgres) = Postgres::start();
     let child = postgres.psql(&["-c", ENDLESS]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut child = Ended(child);
-    let read = Read { token: postgres.token.clone(), node };
+    let read = Read { token: postgres.token, node };
     until(Duration::from_secs(25), "the statement runs", || {
         (read.get("/api/v1/pipeline")["sql_clients"]["statements"] == 1).then_some(())
     });
@@ -323,7 +323,7 @@ fn bytes_that_are_no_startup_are_refused_and_harm_nobody() {
         version3(b"\0"),
         version3(b"database\0x\0\0"),
         startup(&[0, 2, 0, 0, b'u', 0]),
-        [ssl.clone(), ssl.clone(), ssl.clone(), ssl.clone()].concat(),
+        [ssl.clone(), ssl.clone(), ssl.clone(), ssl].concat(),
         startup(&[&80_877_102_i32.to_be_bytes()[..], &[0; 3]].concat()),
         startup(&[&80_877_102_i32.to_be_bytes()[..], &[0; 400]].concat()),
         // A query in place of the password, and a password of a gigabyte.
