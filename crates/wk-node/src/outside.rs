@@ -171,6 +171,11 @@ impl OutsideMetrics {
     /// # Errors
     /// Why there is no answer, in words.
     pub fn vector(&self, query: &str) -> Result<Vec<(Labels, f64)>, String> {
+        let counts = self.counts().clone();
+        if let (Some(_), Some(error)) = (counts.failing_since, counts.last_error) {
+            // A page of many figures does not wait for each of them.
+            return Err(format!("the metric store outside does not answer: {}", error.what));
+        }
         let form = form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
         let question = Question { path: &["query"], form, is_form: true, time_max: FIGURE_MAX };
         let answer = self.wait_for(self.store.ask(&question)).map_err(|error| chain(&error))?;

@@ -151,6 +151,8 @@ fn run(node: &Node, mut course: Course, stop: &CancellationToken) {
                 None => node.health.well(name),
                 Some(what) => node.health.ill(name, what, now()),
             },
+            // What was under way was broken off.
+            Err(_) if stop.is_cancelled() => {}
             Err(error) => {
                 node.health.ill(name, chain(error.as_ref()), now());
                 std::thread::park_timeout(RETRY);

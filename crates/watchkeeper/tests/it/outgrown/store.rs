@@ -108,7 +108,9 @@ impl Store {
         }
         let Some(data) = self.ask("query", &[("query", &format!("{metric}[3h]"))]) else { return Vec::new() };
         let rows = data["result"].as_array().cloned().unwrap_or_default();
+        // A store may or may not show the markers that say where a series ends.
         let values = rows.iter().flat_map(|row| row["values"].as_array().cloned().unwrap_or_default());
+        let values = values.filter(|pair| pair[1] != "NaN");
         let mut times: Vec<i64> = values.map(|pair| (pair[0].as_f64().unwrap() * 1_000.0).round() as i64).collect();
         times.sort_unstable();
         times

@@ -254,6 +254,11 @@ impl OutsideReader {
     }
 
     fn spill(&mut self, records: &[Arc<IntakeRecord>], next: Seq) -> Result<(), Failure> {
+        if !self.unsettled.recent.is_empty() {
+            // What the store may yet lose goes into the spill as well: from there on that alone counts.
+            self.rewind_log();
+            return Ok(());
+        }
         let spill = spill_of(&self.outside)?;
         let known = records.partition_point(|record| record.seq <= self.taken);
         for record in &records[known..] {
@@ -269,7 +274,7 @@ impl OutsideReader {
             self.taken = record.seq;
         }
         self.taken = self.taken.max(next);
-        self.unsettled.sent(self.taken);
+        self.unsettled.settled = self.taken;
         if spill.store.stats().samples_head >= HEAD_SAMPLES_FLUSH {
             spill.store.flush()?;
         }
@@ -351,14 +356,18 @@ impl OutsideReader {
         unsent.error.into()
     }
 
-    /// The store may have been killed: what it took lately is sent once more.
-    fn rewind(&mut self) {
+    fn rewind_log(&mut self) {
         let settled = self.unsettled.rewind();
         if settled < self.taken {
             self.uncertain = self.uncertain.max(self.taken);
             self.taken = settled;
             self.rewound = Some(settled);
         }
+    }
+
+    /// The store may have been killed: what it took lately is sent once more.
+    fn rewind(&mut self) {
+        self.rewind_log();
         self.unsettled_spill.rewind();
         if let Some(transfer) = self.transfer.as_mut()
             && let Err(error) = transfer.restart()
@@ -459,14 +468,20 @@ impl Reader for OutsideReader {
         self.embedded.maintain(now)?;
         if let Some(spill) = &self.outside.spill {
             let since = now.since(self.flushed_at);
-            if !(DurationMs(0)..FLUSH_EVERY).contains(&since) {
+            // The intake log is crowded until what was taken out of it stands in a block.
+            let is_through = self.is_spilling && self.taken >= self.intake.durable();
+            if is_through || !(DurationMs(0)..FLUSH_EVERY).contains(&since) {
                 spill.store.flush()?;
                 self.flushed_at = now;
             }
         }
         self.tell(now, false)?;
         let since = now.since(self.saved.1);
-        if (DurationMs(0)..SAVE_EVERY).contains(&since) { Ok(self.saved.0) } else { self.save(now) }
+        if !self.is_spilling && (DurationMs(0)..SAVE_EVERY).contains(&since) {
+            Ok(self.saved.0)
+        } else {
+            self.save(now)
+        }
     }
 
     fn finish(&mut self, now: UtcMs) -> Result<Seq, Failure> {
