@@ -95,6 +95,7 @@ fn wait_for(store: &ClickHouse, count: u64) {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn every_question_about_logs_is_answered_from_clickhouse() {
     let Some(store) = ClickHouse::start("outside_logs: every_question_about_logs") else { return };
     let read = Read::new(Node::start(&store.configuration()));
@@ -123,6 +124,7 @@ fn every_question_about_logs_is_answered_from_clickhouse() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_store_that_is_away_costs_no_line_and_no_readiness() {
     let Some(mut store) = ClickHouse::start("outside_logs: a_store_that_is_away") else { return };
     let mut node = Node::start(&store.configuration());
@@ -153,6 +155,7 @@ fn a_store_that_is_away_costs_no_line_and_no_readiness() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn what_the_node_kept_itself_is_moved_and_found_beside_what_comes_after() {
     let Some(store) = ClickHouse::start("outside_logs: what_the_node_kept_itself") else { return };
     let mut node = Node::start("");

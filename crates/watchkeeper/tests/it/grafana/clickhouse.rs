@@ -35,6 +35,7 @@ fn send(node: &Node, store: &ClickHouse) {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn contract_every_panel_of_logs_in_clickhouse_answers_with_data() {
     let Some(store) = ClickHouse::start("contract_every_panel_of_logs_in_clickhouse") else { return };
     let node = Node::start(&store.configuration());

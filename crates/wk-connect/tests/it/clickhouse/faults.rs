@@ -65,6 +65,7 @@ fn range(last: u64) -> Vec<u64> {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_batch_sent_again_after_a_lost_answer_is_stored_once() {
     let Some(engine) = Engine::shared("clickhouse: a_batch_sent_again") else { return };
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -92,6 +93,7 @@ fn a_batch_sent_again_after_a_lost_answer_is_stored_once() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn while_the_store_is_away_nothing_is_taken_beyond_one_batch_and_nothing_is_lost() {
     let Some(engine) = Engine::shared("clickhouse: while_the_store_is_away") else { return };
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -118,6 +120,7 @@ fn while_the_store_is_away_nothing_is_taken_beyond_one_batch_and_nothing_is_lost
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_store_that_is_killed_and_started_again_has_every_line_once() {
     let Some(mut engine) = Engine::start("clickhouse: a_store_that_is_killed", &[]) else { return };
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -144,6 +147,7 @@ fn a_store_that_is_killed_and_started_again_has_every_line_once() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn too_much_that_waits_goes_to_the_spill_and_from_there_to_the_store() {
     let Some(engine) = Engine::shared("clickhouse: too_much_that_waits") else { return };
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -178,6 +182,7 @@ fn too_much_that_waits_goes_to_the_spill_and_from_there_to_the_store() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn lines_that_the_store_refuses_for_good_are_told_and_the_others_stored() {
     let Some(engine) = Engine::shared("clickhouse: lines_that_the_store_refuses") else { return };
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -201,6 +206,7 @@ fn lines_that_the_store_refuses_for_good_are_told_and_the_others_stored() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_table_that_is_gone_is_waited_for() {
     let Some(engine) = Engine::shared("clickhouse: a_table_that_is_gone") else { return };
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -216,6 +222,7 @@ fn a_table_that_is_gone_is_waited_for() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_question_to_a_silent_store_ends_in_time() {
     let Some(engine) = Engine::shared("clickhouse: a_question_to_a_silent_store") else { return };
     let runtime = runtime();

@@ -7,6 +7,7 @@ use super::engine::{Engine, OldServer};
 use super::{all, lines, options, record, runtime};
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn the_table_has_the_types_codecs_and_keys_that_are_meant() {
     let Some(engine) = Engine::shared("clickhouse: the_table_has_the_types") else { return };
     let runtime = runtime();
@@ -40,6 +41,7 @@ fn the_table_has_the_types_codecs_and_keys_that_are_meant() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_second_start_keeps_the_rows_and_takes_other_days() {
     let Some(engine) = Engine::shared("clickhouse: a_second_start") else { return };
     let runtime = runtime();
@@ -61,6 +63,7 @@ fn a_second_start_keeps_the_rows_and_takes_other_days() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn tables_that_are_newer_or_others_are_refused_and_left() {
     let Some(engine) = Engine::shared("clickhouse: tables_that_are_newer") else { return };
     let runtime = runtime();
@@ -81,6 +84,7 @@ fn tables_that_are_newer_or_others_are_refused_and_left() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_real_server_that_is_too_old_is_refused_by_its_version() {
     let Some(server) = OldServer::start("clickhouse: a_real_server_that_is_too_old") else { return };
     let runtime = runtime();
@@ -91,6 +95,7 @@ fn a_real_server_that_is_too_old_is_refused_by_its_version() {
 }
 
 #[test]
+#[ignore = "needs ClickHouse's engine, 900 MB: ./x peers"]
 fn a_wrong_password_is_told_and_the_right_one_is_read_from_its_file() {
     let test = "clickhouse: a_wrong_password";
     let Some(engine) = Engine::start(test, &["ship", "s3cret"]) else { return };
