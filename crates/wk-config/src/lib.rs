@@ -17,8 +17,9 @@ pub use devices::{LinkConfig, MqttConfig, MqttTopicConfig};
 pub use error::ConfigError;
 pub use flows::FlowsConfig;
 pub use keys::{
-    AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogStorage, LogsConfig,
-    MailConfig, MetricsStore, OutsideLogsConfig, OutsideMetricsConfig, PostgresConfig, RulesConfig, ScrapeConfig,
+    AssetConfig, Config, EdgeConfig, ElasticsearchConfig, FORMAT, ForwardConfig, HostConfig, HttpConfig,
+    IncidentConfig, LogStorage, LogsConfig, MailConfig, MetricsStore, OtlpConfig, OutsideLogsConfig,
+    OutsideMetricsConfig, PostgresConfig, RelabelAction, RelabelConfig, RulesConfig, ScrapeConfig, StatsdConfig,
     StorageConfig, SyslogConfig,
 };
 pub use navigation::{GpsdConfig, NmeaConfig, SignalKConfig};

@@ -3,13 +3,17 @@
 //! A source turns what it receives into attributed records and offers them to the intake log ([`contract::Intake`]).
 //! Senders that can wait are made to wait while the log is busy; what cannot wait is counted as lost.
 
+mod accept;
 pub mod asset_table;
 mod backoff;
+pub mod bulk;
 pub mod contract;
 mod delivery;
 pub mod files;
 pub mod flows;
 pub mod gpsd;
+pub mod forward;
+pub mod gzip;
 pub mod host;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
@@ -19,13 +23,17 @@ pub mod json_logs;
 mod lines;
 pub mod link;
 pub mod logs;
+pub mod loki;
 pub mod metadata;
 pub mod mqtt;
 pub mod network;
 pub mod nmea;
 mod preference;
+pub mod otlp;
 pub mod prometheus_text;
+pub mod protobuf;
 pub mod records;
+pub mod relabel;
 pub mod remote_write;
 pub mod scrape;
 pub mod series;
@@ -33,6 +41,7 @@ pub mod series_cache;
 pub mod signalk;
 pub mod snmp;
 pub mod stats;
+pub mod statsd;
 pub mod syslog;
 #[cfg(any(test, fuzzing))]
 mod testing;

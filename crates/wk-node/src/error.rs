@@ -48,6 +48,14 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// The settings of a source cannot be used.
+    #[error("could not set up {source_name}: {what}")]
+    Source {
+        /// Which one, as its part of the configuration is called.
+        source_name: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// An alerting rule file cannot be used.
     #[error("could not load the rules: {what}")]
     Rules {

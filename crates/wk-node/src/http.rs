@@ -3,20 +3,25 @@
 pub mod admin;
 pub mod auth;
 mod console;
+mod elasticsearch;
 mod events;
 mod export;
 mod extract;
+mod grpc;
 mod import;
 pub mod incidents;
 mod ingest;
 mod logs;
+mod loki;
 mod migrate;
 mod openapi;
+mod otlp;
 mod params;
 mod pieces;
 mod problem;
 mod prom;
 pub mod query;
+pub mod receivers;
 mod recording;
 mod sea_mode;
 pub mod server;
@@ -91,6 +96,10 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         export::span,
         export::metrics,
         export::logs,
+        otlp::logs,
+        otlp::metrics,
+        loki::push,
+        elasticsearch::all,
         status::status,
         sea_mode::show,
         sea_mode::set,
@@ -130,7 +139,10 @@ pub fn router(node: &Arc<Node>) -> Router {
         .route("/api/v1/logs", post(ingest::logs))
         .layer(DefaultBodyLimit::max(body_max.min(wk_ingest::json_logs::BODY_BYTES_MAX)))
         .layer(RequestDecompressionLayer::new())
-        .layer(axum::middleware::map_response_with_state(Arc::clone(node), ingest::count_encoding));
+        .layer(axum::middleware::map_response_with_state(
+            (Arc::clone(node), crate::sources::JSON_LOGS),
+            ingest::count_encoding_of,
+        ));
     let calls = Router::new()
         .merge(people())
         .merge(questions())
@@ -143,6 +155,9 @@ pub fn router(node: &Arc<Node>) -> Router {
     Router::new()
         .merge(write)
         .merge(logs)
+        .merge(otlp::routes(node))
+        .merge(loki::routes(node))
+        .nest(elasticsearch::PREFIX, elasticsearch::routes(node))
         .merge(calls)
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
         .layer(axum::middleware::map_response(extract::explain))

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wk_config::{Config, HttpConfig};
 use wk_engine::{Engine, RuleSummary};
+use wk_ingest::otlp::Starts;
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{AssetTable, MetadataTable};
 use wk_lake::{Lake, LakeOptions, LogSource};
@@ -27,7 +28,9 @@ use wk_types::{Asset, AssetId, Body, DurationMs, Edge, NewRecord, Seq, Topology,
 use crate::clock::{now, wall};
 use crate::error::NodeError;
 use crate::folder::{DataFolder, socket_path};
-use crate::http::server::{bind_tcp, bind_unix, serve_tcp, serve_unix};
+use crate::http::receivers;
+use crate::http::server::{Protocol, bind_tcp, bind_unix, serve_tcp, serve_unix};
+use crate::http::tls::Tls;
 use crate::http::{self, tls};
 use crate::migrate::Migration;
 use crate::node::Node;
@@ -36,7 +39,7 @@ use crate::outside_logs::{self, OutsideLogs};
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers;
 use crate::pipeline::stages::Health;
-use crate::sources::{self, Prepared, SourceRegistry};
+use crate::sources::{self, Prepared, Sockets, SourceRegistry};
 use crate::{mail, own_metrics};
 
 /// How often the engine is told that time passes.
@@ -76,8 +79,7 @@ impl Address {
     /// TLS wherever a certificate is given, and on every address but loopback unless that was waived.
     fn of(config: &Config, insecure_http: bool) -> Self {
         let listen = config.http.listen;
-        let given = config.http.tls_certificate.is_some();
-        Self { listen, encrypted: given || !(listen.ip().is_loopback() || insecure_http) }
+        Self { listen, encrypted: receivers::is_encrypted(&config.http, listen, insecure_http) }
     }
 
     /// The address for a browser, without a slash at its end.
@@ -114,16 +116,18 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let address = Address::of(&config, insecure_http);
     let mail_settings = mail::settings(&config, &base, &address)?;
     let folder = DataFolder::open(&data)?;
-    let acceptor = address.encrypted.then(|| tls::acceptor(&config.http, &base, &data, &hostname())).transpose()?;
+    let acceptor =
+        address.encrypted.then(|| tls::acceptor(&Tls::of(&config.http, listen, &base, &data), &[])).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
     let sql = sql_listener(&config, &base, &data).await?;
     let prepared = Prepared {
-        syslog: sources::bind_syslog(&config.syslog).await?,
-        scraper: sources::scraper(&config)?,
+        sockets: Sockets::bind(&config, &base, &data).await?,
+        scraper: sources::scraper(&config, &base)?,
         navigation: sources::navigation::prepare(&config, &base)?,
         devices: sources::devices::prepare(&config, &base)?,
         snmp: sources::prepare_snmp(&config, &base, &data).await?,
     };
+    let receivers = receivers::bind(&config, &base, &data, insecure_http).await?;
     let unix = bind_unix(&socket_path(&data))?;
 
     let outside_metrics = OutsideMetrics::open(&config, &base, &folder)?;
@@ -143,7 +147,8 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let tasks = TaskTracker::new();
     let router = http::router(&node);
     tasks.spawn(serve_unix(unix, router.clone(), stop.clone()));
-    tasks.spawn(serve_tcp(tcp, acceptor, router, stop.clone()));
+    tasks.spawn(serve_tcp(tcp, acceptor, router, Protocol::Http1, stop.clone()));
+    receivers::serve(&node, receivers, &tasks, &stop);
     if let Some((listener, acceptor)) = sql {
         serve_sql(listener, acceptor, &node, &tasks, &stop);
     }
@@ -286,6 +291,7 @@ pub(crate) fn open_node(
         state,
         identity,
         series: SeriesCache::default(),
+        starts: Starts::default(),
         sources: SourceRegistry::default(),
         outside_metrics: None,
         metrics_elsewhere: None,

@@ -22,6 +22,7 @@ mod outgrown;
 mod outside_logs;
 mod postgres;
 mod prometheus_api;
+mod protocols;
 mod remote_write;
 mod remote_write_v2;
 mod shapes;

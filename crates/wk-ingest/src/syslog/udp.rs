@@ -39,8 +39,11 @@ impl UdpSyslog {
     /// An address that cannot be listened on.
     pub async fn bind(settings: SyslogSettings) -> Result<Self, SyslogError> {
         let address = settings.listen;
-        let socket =
-            udp::bind(address).await.map_err(|source| SyslogError::Listen { transport: "udp", address, source })?;
+        let socket = udp::bind(address).await.map_err(|source| SyslogError::Listen {
+            transport: "udp",
+            address,
+            source,
+        })?;
         Ok(Self { socket, settings })
     }
 
