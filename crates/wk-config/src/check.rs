@@ -1,9 +1,11 @@
 //! Reading the file and checking what the types cannot.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::error::ConfigError;
 use crate::keys::{Config, FORMAT, MailConfig, ScrapeConfig};
+use crate::network::Network;
 
 impl Config {
     /// Reads and checks a file.
@@ -30,20 +32,13 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |key: &str, what: &str| Err(ConfigError::Invalid { key: key.to_owned(), what: what.to_owned() });
         if self.format == 0 {
             return invalid("format", "must be 1");
         }
         if self.http.tls_certificate.is_some() != self.http.tls_key.is_some() {
             return invalid("http.tls_certificate", "needs http.tls_key beside it, and the other way round");
         }
-        if self.syslog.enabled && !self.syslog.listen.ip().is_loopback() && self.syslog.allow_networks.is_empty() {
-            return invalid(
-                "syslog.allow_networks",
-                "syslog carries no token, so an address other than loopback needs the networks that may send, \
-                 such as [\"10.20.0.0/16\"]",
-            );
-        }
+        self.check_senders()?;
         if !(1..=100).contains(&self.storage.metrics_disk_percent_max) {
             return invalid("storage.metrics_disk_percent_max", "must be from 1 to 100");
         }
@@ -53,6 +48,40 @@ impl Config {
         self.scrape.iter().enumerate().try_for_each(|(at, scrape)| check_scrape(at, scrape))?;
         self.mail.as_ref().map_or(Ok(()), check_mail)
     }
+
+    /// Checks that nobody may send without a token, a key, a certificate or a network that says who may.
+    fn check_senders(&self) -> Result<(), ConfigError> {
+        let (syslog, forward, statsd) = (&self.syslog, &self.forward, &self.statsd);
+        let known = syslog.tls_client_authority_file.is_some();
+        open_to_all("syslog", Some(syslog.listen).filter(|_| syslog.enabled), &syslog.allow_networks)?;
+        open_to_all("syslog", syslog.tls_listen.filter(|_| syslog.enabled && !known), &syslog.allow_networks)?;
+        open_to_all("forward", forward.listen.filter(|_| forward.shared_key_file.is_none()), &forward.allow_networks)?;
+        open_to_all("statsd", statsd.listen, &statsd.allow_networks)?;
+        if syslog.idle_s == 0 {
+            return invalid("syslog.idle_s", "must be at least 1");
+        }
+        if statsd.interval_s == 0 {
+            return invalid("statsd.interval_s", "must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+fn invalid(key: &str, what: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::Invalid { key: key.to_owned(), what: what.to_owned() })
+}
+
+fn open_to_all(source: &str, listen: Option<SocketAddr>, networks: &[Network]) -> Result<(), ConfigError> {
+    if networks.is_empty() && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+        return invalid(
+            &format!("{source}.allow_networks"),
+            &format!(
+                "{source} carries no token, so an address other than loopback needs the networks that may send, such \
+                 as [\"10.20.0.0/16\"]"
+            ),
+        );
+    }
+    Ok(())
 }
 
 fn check_scrape(at: usize, scrape: &ScrapeConfig) -> Result<(), ConfigError> {
@@ -63,6 +92,12 @@ fn check_scrape(at: usize, scrape: &ScrapeConfig) -> Result<(), ConfigError> {
     }
     if scrape.interval_s == 0 || scrape.timeout_s == 0 || scrape.timeout_s > scrape.interval_s {
         return invalid("timeout_s", "must be at least 1 and not longer than interval_s");
+    }
+    if scrape.username.is_some() != scrape.password_file.is_some() {
+        return invalid("username", "needs password_file beside it, and the other way round");
+    }
+    if scrape.bearer_token_file.is_some() && scrape.username.is_some() {
+        return invalid("bearer_token_file", "stands beside username; keep one of the two");
     }
     Ok(())
 }

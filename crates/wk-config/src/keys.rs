@@ -1,5 +1,8 @@
 //! The keys of the file, with their defaults.
 
+mod receivers;
+mod relabel;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use wk_types::{EdgeKind, Severity};
 
 use crate::network::Network;
+
+pub use receivers::{ElasticsearchConfig, ForwardConfig, OtlpConfig, StatsdConfig};
+pub use relabel::{RelabelAction, RelabelConfig};
 
 /// The number of the file format this version reads.
 pub const FORMAT: u32 = 1;
@@ -28,6 +34,14 @@ pub struct Config {
     pub logs: LogsConfig,
     /// Syslog from others.
     pub syslog: SyslogConfig,
+    /// OpenTelemetry from others.
+    pub otlp: OtlpConfig,
+    /// Documents as they are sent to Elasticsearch.
+    pub elasticsearch: ElasticsearchConfig,
+    /// Logs from Fluentd and Fluent Bit.
+    pub forward: ForwardConfig,
+    /// Metrics over StatsD.
+    pub statsd: StatsdConfig,
     /// Prometheus targets to scrape.
     pub scrape: Vec<ScrapeConfig>,
     /// Assets and the names they answer to.
@@ -53,6 +67,10 @@ impl Default for Config {
             host: HostConfig::default(),
             logs: LogsConfig::default(),
             syslog: SyslogConfig::default(),
+            otlp: OtlpConfig::default(),
+            elasticsearch: ElasticsearchConfig::default(),
+            forward: ForwardConfig::default(),
+            statsd: StatsdConfig::default(),
             scrape: Vec::new(),
             asset: Vec::new(),
             edge: Vec::new(),
@@ -136,6 +154,16 @@ pub struct SyslogConfig {
     pub listen: SocketAddr,
     /// Networks that may send, such as `10.20.0.0/16`; needed where `listen` is not loopback.
     pub allow_networks: Vec<Network>,
+    /// Address for syslog over TLS, usually port 6514, with the certificate of `[http]`; not served where it is missing.
+    pub tls_listen: Option<SocketAddr>,
+    /// File in PEM with the authorities whose certificates clients have to show; then they may come from anywhere.
+    pub tls_client_authority_file: Option<PathBuf>,
+    /// Zone of times that do not name theirs, such as `Europe/Oslo`; this machine's where it is missing.
+    pub zone: Option<String>,
+    /// Zones of single senders, by the address that they send from.
+    pub zones: BTreeMap<IpAddr, String>,
+    /// Seconds of silence after which a connection is ended.
+    pub idle_s: u32,
 }
 
 impl Default for SyslogConfig {
@@ -144,6 +172,11 @@ impl Default for SyslogConfig {
             enabled: true,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1514),
             allow_networks: Vec::new(),
+            tls_listen: None,
+            tls_client_authority_file: None,
+            zone: None,
+            zones: BTreeMap::new(),
+            idle_s: 1_800,
         }
     }
 }
@@ -168,6 +201,39 @@ pub struct ScrapeConfig {
     /// The asset it belongs to; found by the host in the URL where it is missing.
     #[serde(default)]
     pub asset: Option<String>,
+    /// Whether labels of the samples win over those of the target.
+    #[serde(default)]
+    pub honor_labels: bool,
+    /// Whether times that the target gives are kept; the time of the scrape stands in for them else.
+    #[serde(default = "default_true")]
+    pub honor_timestamps: bool,
+    /// Most samples a scrape may have; one with more fails as a whole.
+    #[serde(default = "default_sample_limit")]
+    pub sample_limit: usize,
+    /// User at the target.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// File that holds the user's password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// File that holds a token, in place of user and password.
+    #[serde(default)]
+    pub bearer_token_file: Option<PathBuf>,
+    /// Rules for the labels of the target, whose address stands in `__scheme__`, `__address__` and `__metrics_path__`;
+    /// a target that they drop is not scraped.
+    #[serde(default)]
+    pub relabel: Vec<RelabelConfig>,
+    /// Rules for the labels of its samples.
+    #[serde(default)]
+    pub metric_relabel: Vec<RelabelConfig>,
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+const fn default_sample_limit() -> usize {
+    50_000
 }
 
 const fn default_interval_s() -> u32 {

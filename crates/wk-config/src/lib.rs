@@ -11,8 +11,9 @@ mod origin;
 
 pub use error::ConfigError;
 pub use keys::{
-    AssetConfig, Config, EdgeConfig, FORMAT, HostConfig, HttpConfig, IncidentConfig, LogsConfig, MailConfig,
-    RulesConfig, ScrapeConfig, StorageConfig, SyslogConfig,
+    AssetConfig, Config, EdgeConfig, ElasticsearchConfig, FORMAT, ForwardConfig, HostConfig, HttpConfig,
+    IncidentConfig, LogsConfig, MailConfig, OtlpConfig, RelabelAction, RelabelConfig, RulesConfig, ScrapeConfig,
+    StatsdConfig, StorageConfig, SyslogConfig,
 };
 pub use network::Network;
 pub use origin::{Origin, Value};

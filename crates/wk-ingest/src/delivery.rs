@@ -158,7 +158,8 @@ impl Pipeline {
         }
     }
 
-    async fn settle_all(&mut self) {
+    /// Waits until nothing is on its way.
+    pub async fn settle_all(&mut self) {
         while !self.in_flight.is_empty() {
             let outcome = self.next_outcome().await;
             self.conclude(outcome).await;

@@ -4,15 +4,15 @@
 //! or `hostname`, application from `app`, `service` or `appname`, level from `severity` or `level`: the first that is
 //! there and can be read. Everything else becomes attributes, nested names joined with dots.
 
-mod object;
-mod value;
+pub(crate) mod object;
+pub(crate) mod value;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
-use wk_types::{NewRecord, Severity, UtcMs};
+use wk_types::{LogRecord, NewRecord, Severity, UtcMs};
 
 use value::Raw;
 
@@ -93,6 +93,34 @@ impl<'a> ParsedLogs<'a> {
 }
 
 const NOT_JSON: &str = "not valid JSON";
+
+/// How many objects and lists a JSON text holds: what is to be read as a whole can be bounded by it beforehand.
+#[must_use]
+pub fn nested_in(text: &[u8]) -> usize {
+    let (mut count, mut in_quotes, mut is_escaped) = (0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_quotes => is_escaped = true,
+            b'"' => in_quotes = !in_quotes,
+            b'{' | b'[' if !in_quotes => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// Reads one object, as a line of its own.
+///
+/// # Errors
+/// Why it cannot be taken.
+pub fn read_object(text: &[u8]) -> Result<ParsedLog<'_>, &'static str> {
+    match serde_json::from_slice::<Raw<'_>>(text) {
+        Ok(Raw::Object(object)) => Ok(object::read(object)),
+        Ok(_) => Err("not a JSON object"),
+        Err(_) => Err(NOT_JSON),
+    }
+}
 
 /// Reads a body, whatever its content type says: the first byte tells an array from lines.
 #[must_use]
@@ -203,25 +231,36 @@ pub fn records(context: &SourceContext, parsed: ParsedLogs<'_>, peer: Option<IpA
     let unlisted = parsed.rejected_count - parsed.rejected.len();
     stats.rejected(NOT_JSON, unlisted as u64, "");
     let mut senders = Senders::default();
-    let attribute = |log: ParsedLog<'_>| {
-        for flag in &log.flags {
-            stats.flagged(flag, 1, &log.message);
-        }
-        let draft = Draft {
-            time: log.time,
-            host: log.host.as_deref(),
-            peer,
-            declared: None,
-            app: &log.app,
-            severity: log.severity,
-            message: &log.message,
-            attributes: log.attributes,
-        };
-        senders.attribute(context, draft, received)
-    };
-    let logs: Vec<_> = parsed.records.into_iter().map(attribute).collect();
+    let logs: Vec<_> =
+        parsed.records.into_iter().map(|log| log.attributed(context, &mut senders, peer, received)).collect();
     senders.end_round(context);
     records::of_logs(context, received, logs)
+}
+
+impl ParsedLog<'_> {
+    /// The message with whose it is and when it was, counting what is odd about it.
+    pub(crate) fn attributed(
+        self,
+        context: &SourceContext,
+        senders: &mut Senders,
+        peer: Option<IpAddr>,
+        received: UtcMs,
+    ) -> LogRecord {
+        for flag in &self.flags {
+            context.stats.flagged(flag, 1, &self.message);
+        }
+        let draft = Draft {
+            time: self.time,
+            host: self.host.as_deref(),
+            peer,
+            declared: None,
+            app: &self.app,
+            severity: self.severity,
+            message: &self.message,
+            attributes: self.attributes,
+        };
+        senders.attribute(context, draft, received)
+    }
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ mod walk;
 
 use std::collections::BTreeMap;
 
-use prost::DecodeError;
 use wk_types::{ErrorKind, NewRecord, SeriesSamples};
 
 use crate::contract::SourceContext;
 use crate::metadata::{FAMILIES_MAX, Metadata};
+use crate::protobuf::BadMessage;
 use crate::records;
 use crate::series_cache::SeriesRequest;
 use crate::stats::{EXAMPLE_BYTES_MAX, LATE_AFTER, shortened};
@@ -128,26 +128,6 @@ pub enum RemoteWriteError {
     /// The decompressed body is no write request.
     #[error("could not decode the body as a write request")]
     Protobuf(#[source] BadMessage),
-}
-
-/// Where a message departs from the encoding.
-#[derive(Debug, thiserror::Error)]
-pub enum BadMessage {
-    /// A length points behind the end, or the message ends within a field.
-    #[error("the message ends within a field")]
-    Truncated,
-    /// The message is of the other version than its content type says: all of it would be passed over.
-    #[error("field {field} is none of this version of remote write; send the content type of the body's version")]
-    OtherVersion {
-        /// The number of the field.
-        field: u32,
-    },
-    /// A key or a number is out of range.
-    #[error("a number in the message is out of range")]
-    Number,
-    /// A field cannot be read.
-    #[error(transparent)]
-    Encoding(#[from] DecodeError),
 }
 
 impl RemoteWriteError {

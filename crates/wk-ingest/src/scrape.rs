@@ -9,6 +9,7 @@ mod target;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use wk_types::{AssetId, ErrorKind, UtcMs};
 
 use crate::contract::SourceContext;
 use crate::metadata::Metadata;
+use crate::relabel::{self, LabelMap, Rule};
 use target::TargetState;
 
 pub use fetch::client;
@@ -46,8 +48,34 @@ pub struct Target {
     pub asset: Option<AssetId>,
     /// Tells whether labels of the samples win over those of the target.
     pub honor_labels: bool,
+    /// Tells whether times that the target gives are kept.
+    pub honor_timestamps: bool,
     /// How many samples a scrape may have; one with more fails as a whole.
     pub samples_max: usize,
+    /// How this side says who it is.
+    pub authorization: Authorization,
+    /// Rules for the labels of its samples.
+    pub metric_rules: Vec<Rule>,
+}
+
+/// How a scrape says who it is. Files are read anew for each scrape, so that what they hold may change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Authorization {
+    /// It does not.
+    #[default]
+    Nobody,
+    /// By a user and the password in a file.
+    Basic {
+        /// The user.
+        user: String,
+        /// The file.
+        password_file: PathBuf,
+    },
+    /// By the token in a file.
+    Bearer {
+        /// The file.
+        token_file: PathBuf,
+    },
 }
 
 impl Target {
@@ -69,8 +97,51 @@ impl Target {
             labels: BTreeMap::new(),
             asset: None,
             honor_labels: false,
+            honor_timestamps: true,
             samples_max: SAMPLES_MAX,
+            authorization: Authorization::Nobody,
+            metric_rules: Vec::new(),
         })
+    }
+
+    /// Applies rules to the target's labels, as Prometheus does before it scrapes; answers `None` where they drop it.
+    ///
+    /// # Errors
+    /// Rules that make no http or https URL of its address.
+    pub fn relabeled(mut self, rules: &[Rule]) -> Result<Option<Self>, ScrapeError> {
+        let mut labels: LabelMap = self.labels.clone();
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let own = [
+            ("job", self.job.clone()),
+            ("__scheme__", self.url.scheme().to_owned()),
+            ("__address__", format!("{}{port}", self.url.host_str().unwrap_or_default())),
+            ("__metrics_path__", self.url.path().to_owned()),
+        ];
+        labels.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        let parameters = self.url.query_pairs().map(|(name, value)| (format!("__param_{name}"), value.into_owned()));
+        labels.extend(parameters);
+        if !relabel::apply(rules, &mut labels) {
+            return Ok(None);
+        }
+        let take = |labels: &mut LabelMap, name: &str| labels.remove(name).unwrap_or_default();
+        let scheme = take(&mut labels, "__scheme__");
+        let address = take(&mut labels, "__address__");
+        let path = take(&mut labels, "__metrics_path__");
+        let text = format!("{scheme}://{address}/{}", path.trim_start_matches('/'));
+        let mut url = Self::new(&text, &self.job)?.url;
+        let parameters: Vec<(&str, &String)> =
+            labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("__param_")?, value))).collect();
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
+        }
+        let same =
+            |new: &mut Url, old: &Url| new.set_username(old.username()).and_then(|()| new.set_password(old.password()));
+        same(&mut url, &self.url).map_err(|()| ScrapeError::Url { url: text })?;
+        self.url = url;
+        self.job = take(&mut labels, "job");
+        labels.retain(|name, _| !name.starts_with("__"));
+        self.labels = labels;
+        Ok(Some(self))
     }
 
     /// The label `instance`.

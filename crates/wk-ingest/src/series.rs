@@ -16,22 +16,32 @@ pub const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
 
 /// Why a label set is not taken; the text is the reason it is counted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.reason())]
 pub enum BadLabels {
     /// There is no metric name.
-    #[error("no metric name")]
     NoName,
     /// A label's name is empty, too long or holds control characters.
-    #[error("bad label name")]
     Name,
     /// A label's value is too long.
-    #[error("label value too long")]
     Value,
     /// A label's name comes twice.
-    #[error("duplicate label")]
     Duplicate,
     /// There are too many labels.
-    #[error("too many labels")]
     TooMany,
+}
+
+impl BadLabels {
+    /// The reason it is counted under.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NoName => "no metric name",
+            Self::Name => "bad label name",
+            Self::Value => "label value too long",
+            Self::Duplicate => "duplicate label",
+            Self::TooMany => "too many labels",
+        }
+    }
 }
 
 /// Checks a label set as it was sent. Names may be any UTF-8, as Prometheus 3 has it.

@@ -21,7 +21,7 @@ type Key = u128;
 #[derive(Debug, Clone)]
 struct Entry {
     series: Arc<Series>,
-    /// The `instance` of a series that nobody knows, which is asked for again with every request.
+    /// Whose a series that nobody knows is said to be, which is asked for again with every request.
     claim: Option<Arc<str>>,
 }
 
@@ -89,7 +89,18 @@ impl SeriesRequest<'_> {
     /// [checked](crate::series::check).
     #[must_use]
     pub fn learn(&mut self, labels: &[u8], pairs: &[(&str, &str)]) -> Arc<Series> {
-        let (series, claim) = self.make(pairs);
+        let made = self.make(pairs, None);
+        self.remember(labels, made)
+    }
+
+    /// The same for a series whose sender says by other means than the label `instance` who it is.
+    #[must_use]
+    pub fn learn_of(&mut self, labels: &[u8], pairs: &[(&str, &str)], claimed: &str) -> Arc<Series> {
+        let made = self.make(pairs, Some(claimed));
+        self.remember(labels, made)
+    }
+
+    fn remember(&mut self, labels: &[u8], (series, claim): (Arc<Series>, Option<Arc<str>>)) -> Arc<Series> {
         self.learned.push((xxh3_128(labels) ^ self.origin, Entry { series: Arc::clone(&series), claim }));
         series
     }
@@ -97,15 +108,16 @@ impl SeriesRequest<'_> {
     /// Attributes a series that is not to be remembered.
     #[must_use]
     pub fn attribute(&mut self, pairs: &[(&str, &str)]) -> Arc<Series> {
-        self.make(pairs).0
+        self.make(pairs, None).0
     }
 
-    fn make(&mut self, pairs: &[(&str, &str)]) -> (Arc<Series>, Option<Arc<str>>) {
+    fn make(&mut self, pairs: &[(&str, &str)], claimed: Option<&str>) -> (Arc<Series>, Option<Arc<str>>) {
         let pairs = self.cache.texts.lock().unwrap_or_else(PoisonError::into_inner).labels(pairs);
         let named = pairs.iter().find(|(name, _)| &***name == INSTANCE);
-        let instance = named.map_or_else(|| Arc::from(""), |(_, value)| Arc::clone(value));
-        let asset = self.claims.asset(&instance);
-        let claim = (asset == AssetId::unknown()).then_some(instance);
+        let instance = || named.map_or_else(|| Arc::from(""), |(_, value)| Arc::clone(value));
+        let claimed = claimed.map_or_else(instance, Arc::from);
+        let asset = self.claims.asset(&claimed);
+        let claim = (asset == AssetId::unknown()).then_some(claimed);
         (Arc::new(Series::new(pairs, asset)), claim)
     }
 

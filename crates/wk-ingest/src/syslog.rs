@@ -1,12 +1,15 @@
-//! Syslog over UDP and TCP: RFC 3164 and RFC 5424 messages, RFC 6587 framing.
+//! Syslog over UDP, TCP and TLS: RFC 3164 and RFC 5424 messages, RFC 6587 framing.
 
 pub mod frames;
 pub mod message;
 mod record;
 pub mod tcp;
 pub mod udp;
+pub mod vendor;
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use wk_types::{AssetId, ErrorKind};
@@ -20,17 +23,19 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const CUT: &str = "message cut at 64 KiB";
 /// The reason under which messages with bytes that are no UTF-8 are counted.
 pub const NOT_UTF8: &str = "bytes replaced that are no UTF-8";
-/// The reason under which senders outside the allowed networks are counted.
-pub const NOT_ALLOWED: &str = "sender is not in allow_networks";
 /// How many messages one record holds.
 pub const BATCH_MESSAGES_MAX: usize = 1_000;
 /// How many bytes of messages one record holds.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How many TCP connections are open at once, where nothing else is set.
 pub const CONNECTIONS_MAX: usize = 512;
+/// After how much silence a connection is ended, where nothing else is set: more than the longest that rsyslog and
+/// syslog-ng keep quiet between two of their own marks (20 min).
+pub const IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(1_800);
 /// How long a record waits for further messages.
 pub const BATCH_WAIT: std::time::Duration = std::time::Duration::from_millis(50);
 
+pub use crate::accept::NOT_ALLOWED;
 pub(crate) use tcp::wait_until;
 
 /// Where and from whom syslog is taken.
@@ -42,22 +47,31 @@ pub struct SyslogSettings {
     pub allow_networks: Vec<Network>,
     /// The zone of times that do not name theirs.
     pub zone: Zone,
+    /// The same for single senders, by the address that they send from.
+    pub zones: Arc<HashMap<IpAddr, Zone>>,
     /// The asset that all messages belong to, where the configuration says so.
     pub asset: Option<AssetId>,
     /// How many TCP connections are open at once.
     pub connections_max: usize,
+    /// After how much silence a connection is ended.
+    pub idle: std::time::Duration,
+    /// Whether clients prove who they are by a certificate, so that they may come from anywhere.
+    pub clients_are_known: bool,
 }
 
 impl SyslogSettings {
     /// The shipped defaults on a given address: loopback senders only, [`CONNECTIONS_MAX`] connections.
     #[must_use]
-    pub const fn new(listen: SocketAddr, zone: TimeZone) -> Self {
+    pub fn new(listen: SocketAddr, zone: TimeZone) -> Self {
         Self {
             listen,
             allow_networks: Vec::new(),
             zone: Zone::new(zone),
+            zones: Arc::default(),
             asset: None,
             connections_max: CONNECTIONS_MAX,
+            idle: IDLE_MAX,
+            clients_are_known: false,
         }
     }
 }
@@ -68,7 +82,7 @@ pub enum SyslogError {
     /// The address cannot be listened on.
     #[error("could not listen for syslog on {transport} {address}")]
     Listen {
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp` or `tls`.
         transport: &'static str,
         /// The address.
         address: SocketAddr,

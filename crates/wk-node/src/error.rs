@@ -48,6 +48,14 @@ pub enum NodeError {
         /// What is wrong.
         what: String,
     },
+    /// The settings of a source cannot be used.
+    #[error("could not set up {source_name}: {what}")]
+    Source {
+        /// Which one, as its part of the configuration is called.
+        source_name: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// An alerting rule file cannot be used.
     #[error("could not load the rules: {what}")]
     Rules {
@@ -84,7 +92,9 @@ impl NodeError {
         match self {
             Self::Folder { .. } | Self::Listen { .. } | Self::Store { .. } => ErrorKind::Unavailable,
             Self::InUse { .. } | Self::NewerFolder { .. } => ErrorKind::Conflict,
-            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } => ErrorKind::InvalidInput,
+            Self::Tls { .. } | Self::Rules { .. } | Self::Mail { .. } | Self::Scrape { .. } | Self::Source { .. } => {
+                ErrorKind::InvalidInput
+            }
         }
     }
 
@@ -109,6 +119,7 @@ impl NodeError {
             Self::Listen { .. } => "choose an address of this machine: ip address".to_owned(),
             Self::Tls { .. } => "check http.tls_certificate and http.tls_key in the configuration".to_owned(),
             Self::Scrape { .. } => "mend [[scrape]] in the configuration".to_owned(),
+            Self::Source { source_name, .. } => format!("mend [{source_name}] in the configuration"),
             Self::Mail { .. } => "mend [mail] in the configuration".to_owned(),
             Self::Rules { .. } => "mend the file and check it: watchkeeper rules check FILE".to_owned(),
             Self::Store { .. } => "watchkeeper doctor says more".to_owned(),

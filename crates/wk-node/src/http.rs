@@ -3,16 +3,21 @@
 pub mod admin;
 pub mod auth;
 mod console;
+mod elasticsearch;
 mod events;
 mod extract;
+mod grpc;
 pub mod incidents;
 mod ingest;
 mod logs;
+mod loki;
 mod openapi;
+mod otlp;
 mod params;
 mod problem;
 mod prom;
 mod query;
+pub mod receivers;
 mod recording;
 pub mod server;
 mod session;
@@ -82,6 +87,10 @@ const FORM_BYTES_MAX: usize = 1 << 20;
         logs::tail::stream,
         ingest::write,
         ingest::logs,
+        otlp::logs,
+        otlp::metrics,
+        loki::push,
+        elasticsearch::all,
         status::status,
         status::pipeline,
         status::diagnose,
@@ -117,7 +126,10 @@ pub fn router(node: &Arc<Node>) -> Router {
         .route("/api/v1/logs", post(ingest::logs))
         .layer(DefaultBodyLimit::max(body_max.min(wk_ingest::json_logs::BODY_BYTES_MAX)))
         .layer(RequestDecompressionLayer::new())
-        .layer(axum::middleware::map_response_with_state(Arc::clone(node), ingest::count_encoding));
+        .layer(axum::middleware::map_response_with_state(
+            (Arc::clone(node), crate::sources::JSON_LOGS),
+            ingest::count_encoding_of,
+        ));
     let calls = Router::new()
         .merge(people())
         .merge(questions())
@@ -130,6 +142,9 @@ pub fn router(node: &Arc<Node>) -> Router {
     Router::new()
         .merge(write)
         .merge(logs)
+        .merge(otlp::routes(node))
+        .merge(loki::routes(node))
+        .nest(elasticsearch::PREFIX, elasticsearch::routes(node))
         .merge(calls)
         .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::REQUEST_TIMEOUT, REQUEST_MAX))
         .layer(axum::middleware::map_response(extract::explain))

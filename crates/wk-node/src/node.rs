@@ -4,6 +4,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wk_config::Config;
 use wk_engine::RuleSummary;
+use wk_ingest::otlp::Starts;
 use wk_ingest::scrape::Scraper;
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{Intake as _, MetadataTable, Refused};
@@ -46,13 +47,15 @@ pub struct Node {
     pub state: State,
     /// Whose a record is.
     pub identity: Arc<NodeIdentity>,
-    /// The series that came by remote write.
+    /// The series that came by remote write and OTLP.
     pub series: SeriesCache,
+    /// When senders of OTLP began to count.
+    pub starts: Starts,
     /// The sources and their counters.
     pub sources: SourceRegistry,
     /// The scraper of the configured targets, where there are any.
     pub scraper: Option<Scraper>,
-    /// What remote write says of metric families.
+    /// What remote write and OTLP say of metric families.
     pub metadata: MetadataTable,
     /// The alerting rules in force, by file.
     pub rules: Vec<(String, Vec<RuleSummary>)>,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wk_config::Config;
 use wk_engine::{Engine, RuleSummary};
+use wk_ingest::otlp::Starts;
 use wk_ingest::series_cache::SeriesCache;
 use wk_ingest::{AssetTable, MetadataTable};
 use wk_lake::{Lake, LakeOptions};
@@ -25,13 +26,15 @@ use wk_types::{Asset, AssetId, Body, DurationMs, Edge, NewRecord, Seq, Topology,
 use crate::clock::{now, wall};
 use crate::error::NodeError;
 use crate::folder::{DataFolder, socket_path};
-use crate::http::server::{bind_tcp, bind_unix, serve_tcp, serve_unix};
+use crate::http::receivers;
+use crate::http::server::{Protocol, bind_tcp, bind_unix, serve_tcp, serve_unix};
+use crate::http::tls::Tls;
 use crate::http::{self, tls};
 use crate::node::Node;
 use crate::pipeline::identity::NodeIdentity;
 use crate::pipeline::readers;
 use crate::pipeline::stages::Health;
-use crate::sources::{self, Prepared, SourceRegistry};
+use crate::sources::{self, Prepared, Sockets, SourceRegistry};
 use crate::{mail, own_metrics};
 
 /// How often the engine is told that time passes.
@@ -69,8 +72,7 @@ impl Address {
     /// TLS wherever a certificate is given, and on every address but loopback unless that was waived.
     fn of(config: &Config, insecure_http: bool) -> Self {
         let listen = config.http.listen;
-        let given = config.http.tls_certificate.is_some();
-        Self { listen, encrypted: given || !(listen.ip().is_loopback() || insecure_http) }
+        Self { listen, encrypted: receivers::is_encrypted(&config.http, listen, insecure_http) }
     }
 
     /// The address for a browser, without a slash at its end.
@@ -106,10 +108,12 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let address = Address::of(&config, insecure_http);
     let mail_settings = mail::settings(&config, &base, &address)?;
     let folder = DataFolder::open(&data)?;
-    let acceptor = address.encrypted.then(|| tls::acceptor(&config.http, &base, &data, &hostname())).transpose()?;
+    let acceptor =
+        address.encrypted.then(|| tls::acceptor(&Tls::of(&config.http, listen, &base, &data), &[])).transpose()?;
     let tcp = bind_tcp("console and API", listen).await?;
     let prepared =
-        Prepared { syslog: sources::bind_syslog(&config.syslog).await?, scraper: sources::scraper(&config)? };
+        Prepared { sockets: Sockets::bind(&config, &base, &data).await?, scraper: sources::scraper(&config, &base)? };
+    let receivers = receivers::bind(&config, &base, &data, insecure_http).await?;
     let unix = bind_unix(&socket_path(&data))?;
 
     let (mut node, engine, engine_at) = open_node(config, folder, stop.clone(), Purpose::Run)?;
@@ -125,7 +129,8 @@ pub async fn start_ship(options: ShipOptions, stop: CancellationToken) -> Result
     let tasks = TaskTracker::new();
     let router = http::router(&node);
     tasks.spawn(serve_unix(unix, router.clone(), stop.clone()));
-    tasks.spawn(serve_tcp(tcp, acceptor, router, stop.clone()));
+    tasks.spawn(serve_tcp(tcp, acceptor, router, Protocol::Http1, stop.clone()));
+    receivers::serve(&node, receivers, &tasks, &stop);
     instruct(&node, rules).await?;
     watch_over(&node, &tasks, CLOCK, tick(Arc::clone(&node), stop.clone()));
     watch_over(&node, &tasks, "housekeeping", housekeeping(Arc::clone(&node), stop.clone()));
@@ -222,6 +227,7 @@ pub(crate) fn open_node(
         state,
         identity,
         series: SeriesCache::default(),
+        starts: Starts::default(),
         sources: SourceRegistry::default(),
         scraper: None,
         metadata: MetadataTable::default(),

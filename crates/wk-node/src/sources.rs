@@ -12,14 +12,23 @@ use crate::node::Node;
 use crate::own_metrics::SILENT_AFTER;
 use crate::pipeline::bridge::IntakeBridge;
 
+mod sockets;
 mod start;
 
-pub use start::{Prepared, bind_syslog, scraper, start};
+pub use sockets::Sockets;
+pub use start::{Prepared, scraper, start};
 
 /// The source of Prometheus remote write over HTTP.
 pub const REMOTE_WRITE: &str = "remote-write";
 /// The source of JSON logs over HTTP.
 pub const JSON_LOGS: &str = "json-logs";
+
+/// The source of OpenTelemetry over HTTP and gRPC.
+pub const OTLP: &str = "otlp";
+/// The source of lines as they are sent to Loki.
+pub const LOKI: &str = "loki";
+/// The source of documents as they are sent to Elasticsearch.
+pub const ELASTICSEARCH: &str = "elasticsearch";
 
 /// The sources and their counters, in the order they were started.
 #[derive(Debug, Default)]

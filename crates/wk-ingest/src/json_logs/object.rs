@@ -44,6 +44,10 @@ pub fn read<'a>(mut object: Fields<'a>) -> ParsedLog<'a> {
     for (name, value) in object.into_pairs() {
         flatten(&mut log.attributes, name, value, 1, &mut left_out);
     }
+    // Elastic Common Schema has the level one deeper.
+    if log.severity == Severity::default() && !log.attributes.contains_key("level") {
+        log.severity = log.attributes.get("log.level").and_then(|word| Severity::from_word(word)).unwrap_or_default();
+    }
     if left_out {
         log.flags.push("attributes left out");
     }

@@ -294,3 +294,15 @@ proptest! {
         let _ = read(&format!("{{\"time\":{number},\"msg\":\"x\"}}\n{{\"time\":{float:e},\"msg\":\"x\"}}"));
     }
 }
+
+#[test]
+fn the_level_of_elastic_common_schema_is_found() {
+    let log =
+        one(r#"{"@timestamp":"2026-06-01T12:00:00Z","message":"x","log":{"level":"error","file":{"path":"/a"}}}"#);
+    assert_eq!((log.severity, &*log.attributes["log.file.path"]), (Severity::Major, "/a"));
+}
+
+#[test]
+fn nested_values_are_counted_outside_of_texts() {
+    assert_eq!(nested_in(br#"{"a":"{[{\"{","b":[{}]}"#), 3);
+}

@@ -61,7 +61,8 @@ impl<'a> Fields<'a> {
         self.0.binary_search_by(|(known, _)| (**known).cmp(name))
     }
 
-    fn of(mut fields: Vec<(Cow<'a, str>, Option<Raw<'a>>)>) -> Self {
+    /// Sorts fields.
+    pub fn of(mut fields: Vec<(Cow<'a, str>, Option<Raw<'a>>)>) -> Self {
         fields.sort_by(|one, other| one.0.cmp(&other.0));
         // The later one of two is dropped, after it has handed on its value.
         fields.dedup_by(|later, kept| {

@@ -3,8 +3,9 @@
 use wk_types::labels::METRIC_NAME;
 use wk_types::{Sample, UtcMs};
 
-use super::walk::{Counts, Field, Held, LABELS_READ_MAX, RawLabels, fields, keep, kind_of, varint};
-use super::{BadMessage, Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX};
+use super::walk::{Counts, Held, LABELS_READ_MAX, RawLabels, keep, kind_of};
+use super::{Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX};
+use crate::protobuf::{BadMessage, Field, fields, varint};
 use crate::series_cache::SeriesRequest;
 
 /// How many symbols one request holds at most.

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use prost::encoding::{DecodeContext, WireType, skip_field};
 use wk_types::{Sample, Series, SeriesSamples, UtcMs};
 
-use super::{BadMessage, Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX};
+use super::{Metadata, RemoteWrite, RemoteWriteError, SAMPLES_MAX, SERIES_MAX};
+use crate::protobuf::{BadMessage, Field, delimited, fields};
 use crate::series;
 use crate::series_cache::SeriesRequest;
 use crate::times;
@@ -143,7 +143,7 @@ impl RawLabels<'_> {
     pub(super) fn check(&self, held: &Held, parsed: &mut RemoteWrite) -> bool {
         let bad = match series::check(&self.pairs) {
             _ if self.not_utf8 => "label is not UTF-8",
-            Err(bad) => reason(bad),
+            Err(bad) => bad.reason(),
             Ok(()) => return true,
         };
         parsed.reject(HISTOGRAM, held.histograms, &self.described());
@@ -189,16 +189,6 @@ pub(super) fn keep(found: Arc<Series>, held: &Held, parsed: &mut RemoteWrite) {
         let mut samples = Vec::with_capacity(good);
         samples.extend(held.samples.iter().filter(|sample| times::is_sample_time(sample.time)));
         parsed.series.push(SeriesSamples { series: found, samples });
-    }
-}
-
-const fn reason(bad: series::BadLabels) -> &'static str {
-    match bad {
-        series::BadLabels::NoName => "no metric name",
-        series::BadLabels::Name => "bad label name",
-        series::BadLabels::Value => "label value too long",
-        series::BadLabels::Duplicate => "duplicate label",
-        series::BadLabels::TooMany => "too many labels",
     }
 }
 
@@ -277,60 +267,4 @@ fn sample(body: &[u8]) -> Result<Sample, BadMessage> {
         Ok(())
     })?;
     Ok(sample)
-}
-
-/// The value of a field.
-pub(super) enum Field<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Bytes(&'a [u8]),
-}
-
-/// Calls `each` with every field of a message; fields of other wire types are skipped.
-pub(super) fn fields<'a>(
-    mut body: &'a [u8],
-    mut each: impl FnMut(u32, Field<'a>) -> Result<(), BadMessage>,
-) -> Result<(), BadMessage> {
-    while !body.is_empty() {
-        let key = varint(&mut body)?;
-        let (tag, wire_type) = (u32::try_from(key >> 3).map_err(|_| BadMessage::Number)?, key & 7);
-        if tag == 0 {
-            return Err(BadMessage::Number);
-        }
-        let field = match WireType::try_from(wire_type)? {
-            WireType::Varint => Field::Varint(varint(&mut body)?),
-            WireType::SixtyFourBit => {
-                let (bytes, rest) = body.split_first_chunk::<8>().ok_or(BadMessage::Truncated)?;
-                body = rest;
-                Field::Fixed64(u64::from_le_bytes(*bytes))
-            }
-            WireType::LengthDelimited => Field::Bytes(delimited(&mut body)?),
-            other @ (WireType::ThirtyTwoBit | WireType::StartGroup | WireType::EndGroup) => {
-                skip_field(other, tag, &mut body, DecodeContext::default())?;
-                continue;
-            }
-        };
-        each(tag, field)?;
-    }
-    Ok(())
-}
-
-fn delimited<'a>(body: &mut &'a [u8]) -> Result<&'a [u8], BadMessage> {
-    let length = usize::try_from(varint(body)?).map_err(|_| BadMessage::Truncated)?;
-    let (bytes, rest) = body.split_at_checked(length).ok_or(BadMessage::Truncated)?;
-    *body = rest;
-    Ok(bytes)
-}
-
-/// Reads a number in base 128; most have one or two digits.
-pub(super) fn varint(body: &mut &[u8]) -> Result<u64, BadMessage> {
-    let mut number = 0;
-    for (at, byte) in body.iter().take(10).enumerate() {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if *byte < 0x80 {
-            *body = &body[at + 1..];
-            return if at == 9 && *byte > 1 { Err(BadMessage::Number) } else { Ok(number) };
-        }
-    }
-    Err(if body.len() < 10 { BadMessage::Truncated } else { BadMessage::Number })
 }

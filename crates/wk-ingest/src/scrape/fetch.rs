@@ -1,12 +1,13 @@
 //! One HTTP request to a target.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 
-use super::{BODY_BYTES_MAX, ScrapeError, Target};
+use super::{Authorization, BODY_BYTES_MAX, ScrapeError, Target};
 use crate::prometheus_text::Format;
 
 const ACCEPTED: &str = "text/plain;version=0.0.4;q=0.9,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
@@ -43,6 +44,8 @@ pub struct Fetched {
 pub enum FetchError {
     #[error("{}", chain(.0))]
     Request(reqwest::Error),
+    #[error("could not read {file}: {source}")]
+    Secret { file: String, source: std::io::Error },
     #[error("the target answered {0}")]
     Status(StatusCode),
     #[error("the answer is larger than {BODY_BYTES_MAX} bytes")]
@@ -57,8 +60,8 @@ pub enum FetchError {
 pub async fn fetch(client: &Client, target: &Target) -> Result<Fetched, FetchError> {
     let request = |error: reqwest::Error| FetchError::Request(error.without_url());
     let seconds = target.timeout.as_secs_f64().to_string();
-    let mut response = client
-        .get(target.url.clone())
+    let mut response = authorized(client.get(target.url.clone()), &target.authorization)
+        .await?
         .header(ACCEPT, ACCEPTED)
         .header("X-Prometheus-Scrape-Timeout-Seconds", seconds)
         .timeout(target.timeout)
@@ -77,6 +80,21 @@ pub async fn fetch(client: &Client, target: &Target) -> Result<Fetched, FetchErr
         body.extend_from_slice(&chunk);
     }
     Ok(Fetched { body, format })
+}
+
+/// Adds what says who this side is; what a file holds is read anew each time.
+async fn authorized(request: RequestBuilder, authorization: &Authorization) -> Result<RequestBuilder, FetchError> {
+    Ok(match authorization {
+        Authorization::Nobody => request,
+        Authorization::Basic { user, password_file } => request.basic_auth(user, Some(secret(password_file).await?)),
+        Authorization::Bearer { token_file } => request.bearer_auth(secret(token_file).await?),
+    })
+}
+
+async fn secret(file: &Path) -> Result<String, FetchError> {
+    let read = tokio::fs::read_to_string(file).await;
+    read.map(|text| text.trim().to_owned())
+        .map_err(|source| FetchError::Secret { file: file.display().to_string(), source })
 }
 
 /// The error and what caused it, each said once.

@@ -15,6 +15,7 @@ use crate::contract::{Sender, SourceContext};
 use crate::delivery::{Delivered, deliver};
 use crate::prometheus_text::{self, Exposition, Line};
 use crate::records;
+use crate::relabel::{self, LabelMap};
 use crate::series::{self, Present, Texts};
 use crate::syslog::NOT_UTF8;
 
@@ -24,7 +25,7 @@ pub struct TargetState<'a> {
     /// The target's labels, `job` and `instance` among them.
     labels: Vec<(String, String)>,
     /// Series by their text, so that known ones are not taken apart again.
-    known: HashMap<Box<str>, Arc<Series>>,
+    known: HashMap<Box<str>, Option<Arc<Series>>>,
     asset: AssetId,
     texts: Texts,
     present: Present,
@@ -138,10 +139,10 @@ impl<'a> TargetState<'a> {
         let mut known = HashMap::with_capacity(exposition.lines.len());
         for line in &exposition.lines {
             let series = match known.get(line.series) {
-                Some(series) => Arc::clone(series),
+                Some(series) => Option::clone(series),
                 None => match self.series(line) {
                     Ok((text, series)) => {
-                        known.insert(text, Arc::clone(&series));
+                        known.insert(text, series.clone());
                         series
                     }
                     Err(reason) => {
@@ -150,6 +151,8 @@ impl<'a> TargetState<'a> {
                     }
                 },
             };
+            let Some(series) = series else { continue };
+            let line = Line { time: line.time.filter(|_| self.target.honor_timestamps), ..*line };
             let sample = line.sample(now);
             if !seen.insert((series.id, sample.time)) {
                 context.stats.rejected("series comes twice in one scrape", 1, line.series);
@@ -164,8 +167,8 @@ impl<'a> TargetState<'a> {
         round
     }
 
-    /// The series of a line, from the last scrape or made anew.
-    fn series(&mut self, line: &Line<'_>) -> Result<(Box<str>, Arc<Series>), String> {
+    /// The series of a line, from the last scrape or made anew; `None` where a rule drops it.
+    fn series(&mut self, line: &Line<'_>) -> Result<(Box<str>, Option<Arc<Series>>), String> {
         if let Some(found) = self.known.remove_entry(line.series) {
             return Ok(found);
         }
@@ -180,8 +183,19 @@ impl<'a> TargetState<'a> {
             }
         }
         series::check(&pairs).map_err(|bad| bad.to_string())?;
-        let labels = self.texts.labels(&pairs);
-        Ok((line.series.into(), Arc::new(Series::new(labels, self.asset.clone()))))
+        let rules = &self.target.metric_rules;
+        let labels = if rules.is_empty() {
+            self.texts.labels(&pairs)
+        } else {
+            let mut labels: LabelMap = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            if !relabel::apply(rules, &mut labels) {
+                return Ok((line.series.into(), None));
+            }
+            let pairs: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            series::check(&pairs).map_err(|bad| bad.to_string())?;
+            self.texts.labels(&pairs)
+        };
+        Ok((line.series.into(), Some(Arc::new(Series::new(labels, self.asset.clone())))))
     }
 
     /// The name of a sample's label, with `exported_` in front where the target has one of the same name.

@@ -241,3 +241,62 @@ fn only_http_addresses_are_targets() {
     assert_eq!(Target::new("http://ship/metrics", "x").unwrap().instance(), "ship:80");
     assert_eq!(Target::new("https://[fd00::1]:9100/", "x").unwrap().instance(), "[fd00::1]:9100");
 }
+
+fn rules(texts: &[&str]) -> Vec<Rule> {
+    texts.iter().map(|text| Rule::new(&toml::from_str(text).unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn rules_change_where_a_target_is_and_what_it_is_called() {
+    let target = Target::new("http://switch:9100/metrics?module=a", "node").unwrap();
+    let texts = [
+        "source_labels = [\"__address__\"]\ntarget_label = \"instance\"",
+        "target_label = \"__address__\"\nreplacement = \"127.0.0.1:9116\"",
+        "target_label = \"__metrics_path__\"\nreplacement = \"/probe\"",
+        "source_labels = [\"instance\"]\ntarget_label = \"__param_target\"",
+        "target_label = \"__tmp\"\nreplacement = \"gone\"",
+    ];
+    let moved = target.clone().relabeled(&rules(&texts)).unwrap().unwrap();
+    assert_eq!(moved.url.as_str(), "http://127.0.0.1:9116/probe?module=a&target=switch%3A9100");
+    assert_eq!((moved.instance(), moved.job, moved.labels.len()), ("switch:9100".to_owned(), "node".to_owned(), 1));
+    let dropped = rules(&["source_labels = [\"job\"]\nregex = \"node\"\naction = \"drop\""]);
+    assert!(target.clone().relabeled(&dropped).unwrap().is_none());
+    assert_eq!(target.clone().relabeled(&[]).unwrap().unwrap().url, target.url);
+    assert!(target.relabeled(&rules(&["target_label = \"__scheme__\"\nreplacement = \"ftp\""])).is_err());
+}
+
+#[tokio::test]
+async fn rules_drop_and_rename_samples() {
+    let (url, server) = server(vec![text("kept{a=\"1\"} 1\nnoise 2\n")]).await;
+    let metric_rules = rules(&[
+        "source_labels = [\"__name__\"]\nregex = \"noise\"\naction = \"drop\"",
+        "source_labels = [\"__name__\"]\ntarget_label = \"__name__\"\nreplacement = \"ship_$1\"",
+    ]);
+    let run = run(&url, |target| target.metric_rules = metric_rules);
+    run.rounds(1).await;
+    server.await.unwrap();
+    let stored = run.stored();
+    assert!(stored.contains("ship_kept{a=\"1\"") && !stored.contains("noise"), "{stored}");
+}
+
+#[tokio::test]
+async fn a_scrape_says_who_it_is_and_may_pass_over_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "deck 7\n").unwrap();
+    let (url, server) = server(vec![text("a 1 1780315100000\n"), text("a 1\n")]).await;
+    let basic = Authorization::Basic { user: "watch".to_owned(), password_file: file.clone() };
+    let first = run(&url, |target| (target.authorization, target.honor_timestamps) = (basic, false));
+    first.rounds(1).await;
+    run(&url, |target| target.authorization = Authorization::Bearer { token_file: file.clone() }).rounds(1).await;
+    let heads = server.await.unwrap().join("").to_lowercase();
+    // watch:deck 7 in base 64.
+    assert!(heads.contains("authorization: basic d2f0y2g6zgvjaya3"), "{heads}");
+    assert!(heads.contains("authorization: bearer deck 7"), "{heads}");
+    let is_now = |line: &str| line.starts_with("a{") && line.ends_with(" 1@0");
+    assert!(first.stored().lines().any(is_now), "{}", first.stored());
+    std::fs::remove_file(&file).unwrap();
+    let gone = run(&url, |target| target.authorization = Authorization::Bearer { token_file: file.clone() });
+    gone.rounds(1).await;
+    assert!(gone.context.stats.snapshot().flagged["scrape failed"].example.contains("could not read"));
+}

@@ -8,9 +8,10 @@ use wk_types::{Body, LogRecord, NewRecord, Severity, UtcMs};
 
 use super::frames::Frame;
 use super::message::{self, FACILITIES, Message, SEVERITIES};
-use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, CUT, NOT_UTF8, SyslogSettings};
+use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, CUT, NOT_UTF8, SyslogSettings, vendor};
 use crate::contract::SourceContext;
 use crate::logs::{Attributes, Draft, Senders};
+use crate::times::Zone;
 
 /// Messages gathered for one record.
 pub struct Batch {
@@ -72,19 +73,31 @@ impl Batch {
         if matches!(text, Cow::Owned(_)) {
             self.context.stats.flagged(NOT_UTF8, 1, &text);
         }
-        let message = message::parse(&text, received, &self.settings.zone);
+        let zone = self.zone(peer);
+        let message = message::parse(&text, received, zone);
+        let details = vendor::details(&message, zone);
         self.bytes += frame.bytes.len();
+        let mut attributes = self.attributes(&message);
+        let details = details.unwrap_or_default();
+        details.add_to(&mut attributes);
         let draft = Draft {
-            time: message.time,
-            host: message.host,
+            time: message.time.or(details.time),
+            host: message.host.or(details.host.as_deref()),
             peer: Some(peer),
             declared: self.settings.asset.as_ref(),
-            app: message.app.unwrap_or(""),
-            severity: message.severity.map_or(Severity::Info, Severity::from_syslog),
+            app: message.app.or(details.app).unwrap_or(""),
+            severity: message.severity.or(details.severity).map_or(Severity::Info, Severity::from_syslog),
             message: message.text,
-            attributes: self.attributes(&message),
+            attributes,
         };
         self.logs.push(self.senders.attribute(&self.context, draft, received));
+    }
+
+    /// The zone of a sender's times that do not name theirs.
+    fn zone(&self, peer: IpAddr) -> &Zone {
+        let zones = &self.settings.zones;
+        let own = if zones.is_empty() { None } else { zones.get(&peer.to_canonical()) };
+        own.unwrap_or(&self.settings.zone)
     }
 
     fn attributes(&self, message: &Message<'_>) -> Attributes {

@@ -1,55 +1,47 @@
-//! Syslog over TCP. A connection is read only as fast as the intake log takes its messages.
+//! Syslog over TCP, and over TLS (RFC 5425). A connection is read only as fast as the intake log takes its messages.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::net::sockopt;
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::frames::Decoder;
 use super::record::Batch;
-use super::{BATCH_WAIT, NOT_ALLOWED, SyslogError, SyslogSettings};
+use super::{BATCH_WAIT, SyslogError, SyslogSettings};
+use crate::accept::{Acceptor, Stream, read_at_once};
 use crate::contract::SourceContext;
 use crate::delivery::Pipeline;
-use crate::network;
 
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// How many reads at the end of the source take what the sender had already handed over.
 const READS_AT_END_MAX: usize = 64;
-/// After how much silence a connection is probed, so that those of devices that lost power end.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
-const KEEPALIVE_PROBES: u32 = 6;
-/// The pause after the system could not accept a connection, such as when it is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// The reason under which connections are counted that were ended because nothing came.
+const IDLE: &str = "connection was silent for too long";
 
 /// A bound listener.
-#[derive(Debug)]
 pub struct TcpSyslog {
-    listener: TcpListener,
+    acceptor: Acceptor,
     settings: SyslogSettings,
 }
 
 impl TcpSyslog {
-    /// Binds the listener.
+    /// Binds the listener; connections are encrypted where `tls` is given, and then come from anywhere if the clients'
+    /// certificates are checked.
     ///
     /// # Errors
     /// An address that cannot be listened on.
-    pub async fn bind(settings: SyslogSettings) -> Result<Self, SyslogError> {
+    pub async fn bind(settings: SyslogSettings, tls: Option<TlsAcceptor>) -> Result<Self, SyslogError> {
         let address = settings.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| SyslogError::Listen {
-            transport: "tcp",
-            address,
-            source,
-        })?;
-        Ok(Self { listener, settings })
+        let transport = if tls.is_some() { "tls" } else { "tcp" };
+        let mut acceptor = Acceptor::bind(address, settings.connections_max)
+            .await
+            .map_err(|source| SyslogError::Listen { transport, address, source })?;
+        acceptor.tls = tls;
+        acceptor.allow_networks = Some(settings.allow_networks.clone()).filter(|_| !settings.clients_are_known);
+        Ok(Self { acceptor, settings })
     }
 
     /// The address in use, with the port that the system chose where 0 was asked for.
@@ -57,42 +49,18 @@ impl TcpSyslog {
     /// # Errors
     /// The system does not say.
     pub fn local_address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.acceptor.local_address()
     }
 
     /// Takes messages in until cancelled, then waits shortly for those on their way.
     pub async fn run(self, context: SourceContext, cancel: CancellationToken) {
-        let tracker = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(self.settings.connections_max));
-        loop {
-            let accepted = tokio::select! {
-                () = cancel.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            let (stream, peer) = match accepted {
-                Ok((stream, peer)) => (stream, peer.ip()),
-                Err(error) => {
-                    tracing::warn!(source = %context.name, %error, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            if !network::allowed(&self.settings.allow_networks, peer) {
-                context.stats.rejected(NOT_ALLOWED, 1, &peer.to_string());
-                continue;
-            }
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                context.stats.rejected("too many connections", 1, &peer.to_string());
-                continue;
-            };
-            let connection = Connection::new(context.clone(), &self.settings, peer, cancel.clone());
-            tracker.spawn(async move {
-                connection.run(stream).await;
-                drop(place);
-            });
-        }
-        tracker.close();
-        tracker.wait().await;
+        let (settings, known) = (self.settings, (context.clone(), cancel.clone()));
+        self.acceptor
+            .run(&context, &cancel, move |stream, peer| {
+                let (context, cancel) = known.clone();
+                Connection::new(context, &settings, peer, cancel).run(stream)
+            })
+            .await;
     }
 }
 
@@ -104,6 +72,8 @@ struct Connection {
     batch: Batch,
     pipeline: Pipeline,
     due: Option<Instant>,
+    idle: std::time::Duration,
+    silent_at: Instant,
 }
 
 /// What happened next on a connection.
@@ -123,17 +93,17 @@ impl Connection {
             cancel,
             decoder: Decoder::default(),
             due: None,
+            idle: settings.idle,
+            silent_at: Instant::now() + settings.idle,
         }
     }
 
-    async fn run(mut self, mut stream: TcpStream) {
-        if let Err(error) = probe_when_silent(&stream) {
-            tracing::debug!(%error, peer = %self.peer, "could not turn on keep-alive");
-        }
+    async fn run(mut self, mut stream: Box<dyn Stream>) {
         let mut bytes = vec![0; READ_BYTES];
         loop {
-            match self.next_event(&mut stream, &mut bytes).await {
+            match self.next_event(&mut *stream, &mut bytes).await {
                 Event::Read(count) => {
+                    self.silent_at = Instant::now() + self.idle;
                     self.decoder.extend(&bytes[..count]);
                     self.gather().await;
                 }
@@ -142,7 +112,7 @@ impl Connection {
             }
         }
         for _ in 0..READS_AT_END_MAX {
-            let Ok(count @ 1..) = stream.try_read(&mut bytes) else { break };
+            let Some(count) = read_at_once(&mut *stream, &mut bytes) else { break };
             self.decoder.extend(&bytes[..count]);
             self.gather().await;
         }
@@ -153,13 +123,17 @@ impl Connection {
         self.pipeline.finish().await;
     }
 
-    async fn next_event(&mut self, stream: &mut TcpStream, bytes: &mut [u8]) -> Event {
+    async fn next_event(&mut self, stream: &mut dyn Stream, bytes: &mut [u8]) -> Event {
         loop {
             let due = self.due;
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return Event::Ended,
                 () = wait_until(due) => return Event::Due,
+                () = tokio::time::sleep_until(self.silent_at) => {
+                    self.context.stats.flagged(IDLE, 1, &self.peer.to_string());
+                    return Event::Ended;
+                }
                 outcome = self.pipeline.next_outcome() => self.pipeline.conclude(outcome).await,
                 read = stream.read(bytes) => match read {
                     Ok(0) => return Event::Ended,
@@ -199,13 +173,6 @@ pub async fn wait_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-fn probe_when_silent(stream: &TcpStream) -> rustix::io::Result<()> {
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, KEEPALIVE_AFTER)?;
-    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_EVERY)?;
-    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 //! what the kernel dropped because its buffer was full.
 
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,17 +16,12 @@ use super::record::Batch;
 use super::tcp::wait_until;
 use super::{BATCH_WAIT, NOT_ALLOWED, SyslogError, SyslogSettings};
 use crate::contract::{Ack, Refused, SourceContext};
+use crate::datagrams::{self, DATAGRAM_BYTES_MAX, DROPPED, DROPS_EVERY, Drops};
 use crate::delivery::{Offer, offer, reject};
 use crate::network;
 
-/// The receive buffer that is asked for; the system may grant less (`net.core.rmem_max`).
-const RECEIVE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// The largest datagram there can be.
-const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
 /// How many records are on their way to disk at once; further ones are lost.
 const IN_FLIGHT_MAX: usize = 64;
-/// How often the kernel's count of dropped datagrams is looked at.
-const DROPS_EVERY: Duration = Duration::from_secs(10);
 /// How long the source waits at its end for what is on its way.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -46,14 +39,11 @@ impl UdpSyslog {
     /// An address that cannot be listened on.
     pub async fn bind(settings: SyslogSettings) -> Result<Self, SyslogError> {
         let address = settings.listen;
-        let socket = UdpSocket::bind(address).await.map_err(|source| SyslogError::Listen {
+        let socket = datagrams::bind(address).await.map_err(|source| SyslogError::Listen {
             transport: "udp",
             address,
             source,
         })?;
-        if let Err(error) = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES) {
-            tracing::warn!(%error, "could not raise the receive buffer of the syslog socket");
-        }
         Ok(Self { socket, settings })
     }
 
@@ -154,7 +144,7 @@ impl Receiver {
     }
 
     fn count_drops(&mut self) {
-        self.context.stats.lost("socket buffer full", self.drops.since_last());
+        self.context.stats.lost(DROPPED, self.drops.since_last());
     }
 
     /// Takes what the socket has already received, then waits for what is on its way.
@@ -177,39 +167,6 @@ impl Receiver {
 
 async fn with_items(ack: Ack, items: u64) -> (Result<wk_types::Seq, Refused>, u64) {
     (ack.await, items)
-}
-
-/// The kernel's count of datagrams that it dropped for one socket.
-struct Drops {
-    inode: Option<String>,
-    seen: u64,
-}
-
-impl Drops {
-    fn of(socket: &UdpSocket) -> Self {
-        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok();
-        let name = link.and_then(|link| link.to_str().map(str::to_owned)).unwrap_or_default();
-        let inode = name.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
-        let mut drops = Self { inode, seen: 0 };
-        drops.since_last();
-        drops
-    }
-
-    fn since_last(&mut self) -> u64 {
-        let Some(inode) = &self.inode else { return 0 };
-        let table = |name: &str| std::fs::read_to_string(name).unwrap_or_default();
-        let all = table("/proc/self/net/udp") + &table("/proc/self/net/udp6");
-        let Some(now) = dropped(&all, inode) else { return 0 };
-        let since = now.saturating_sub(self.seen);
-        self.seen = now;
-        since
-    }
-}
-
-/// The last column of the socket's row in `/proc/net/udp`.
-fn dropped(table: &str, inode: &str) -> Option<u64> {
-    let row = table.lines().find(|row| row.split_ascii_whitespace().nth(9) == Some(inode))?;
-    row.split_ascii_whitespace().nth(12)?.parse().ok()
 }
 
 #[cfg(test)]

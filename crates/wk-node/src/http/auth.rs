@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use wk_store::state::Role;
 use wk_types::PersonRef;
 
@@ -43,16 +45,8 @@ async fn authenticate(parts: &Parts, node: &Arc<Node>) -> Result<Principal, Prob
     if parts.extensions.get::<Peer>() == Some(&Peer::Local) {
         return Ok(Principal { name: "local".to_owned(), role: Role::Admin });
     }
-    if let Some(secret) = bearer(&parts.headers).map(str::to_owned) {
-        let token = blocking(node, move |node| node.state.token(&secret, now())).await?.ok_or_else(|| {
-            Problem::unauthorized(
-                "the token is not known or was revoked; make one: watchkeeper token create --role viewer",
-            )
-        })?;
-        return Ok(Principal {
-            name: format!("token {} {}", token.id, token.label).trim_end().to_owned(),
-            role: token.role,
-        });
+    if let Some(secret) = bearer(&parts.headers) {
+        return by_token(node, secret.to_owned(), "viewer").await;
     }
     let secret = session_secret(&parts.headers)
         .map(str::to_owned)
@@ -65,6 +59,32 @@ async fn authenticate(parts: &Parts, node: &Arc<Node>) -> Result<Principal, Prob
         return Err(Problem::forbidden("a change made with a session needs the header X-Watchkeeper: 1"));
     }
     Ok(Principal { name: account.name, role: account.role })
+}
+
+/// Whose token it is; `role` is the one that a new token should have.
+async fn by_token(node: &Arc<Node>, secret: String, role: &str) -> Result<Principal, Problem> {
+    let token = blocking(node, move |node| node.state.token(&secret, now())).await?.ok_or_else(|| {
+        Problem::unauthorized(&format!(
+            "the token is not known or was revoked; make one: watchkeeper token create --role {role}"
+        ))
+    })?;
+    Ok(Principal { name: format!("token {} {}", token.id, token.label).trim_end().to_owned(), role: token.role })
+}
+
+/// The token that a sender of telemetry carries: as bearer, as the password of any user, or as the key of an API key,
+/// because senders differ in what they can be told to send.
+fn sender_secret(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if !["basic", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+    Some(pair.split_once(':')?.1.to_owned())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -85,6 +105,10 @@ pub fn session_secret(headers: &HeaderMap) -> Option<&str> {
 
 async fn require(parts: &Parts, node: &Arc<Node>, least: Role) -> Result<Principal, Problem> {
     let principal = authenticate(parts, node).await?;
+    allow(principal, least)
+}
+
+fn allow(principal: Principal, least: Role) -> Result<Principal, Problem> {
     if principal.role.covers(least) {
         Ok(principal)
     } else {
@@ -141,14 +165,19 @@ impl FromRequestParts<Arc<Node>> for Ingest {
             Some(Peer::Tcp { address, .. }) => Some(address.ip().to_canonical()),
             _ => None,
         };
-        if bearer(&parts.headers).is_some() || peer.is_none() {
+        if let Some(secret) = sender_secret(&parts.headers).filter(|_| peer.is_some()) {
+            allow(by_token(node, secret, "ingest").await?, Role::Ingest)?;
+            return Ok(Self { peer });
+        }
+        if peer.is_none() {
             require(parts, node, Role::Ingest).await?;
             return Ok(Self { peer });
         }
         let loopback = peer.is_some_and(|peer| peer.is_loopback());
         if !loopback || !node.config.http.ingest_from_loopback {
             return Err(Problem::unauthorized(
-                "ingest needs a token: watchkeeper token create --role ingest, sent as Authorization: Bearer",
+                "ingest needs a token: watchkeeper token create --role ingest, sent as Authorization: Bearer, or as the \
+                 password of any user",
             ));
         }
         match foreign_mark(&parts.headers) {
@@ -209,6 +238,22 @@ mod tests {
         assert!(mark(&[("host", "localhost"), ("forwarded", "for=1.2.3.4")]).is_some());
         assert!(mark(&[("host", "ship.example:8484")]).is_some());
         assert!(mark(&[]).is_some());
+    }
+
+    #[test]
+    fn senders_carry_the_token_as_they_can() {
+        let secret = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            sender_secret(&headers)
+        };
+        // user:secret and id:secret in base 64.
+        for value in ["Bearer secret", "Basic dXNlcjpzZWNyZXQ=", "ApiKey aWQ6c2VjcmV0", "basic dXNlcjpzZWNyZXQ="] {
+            assert_eq!(secret(value).as_deref(), Some("secret"), "{value}");
+        }
+        for value in ["Basic %%", "Digest x", "Basic c2VjcmV0"] {
+            assert_eq!(secret(value), None, "{value}");
+        }
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub async fn logs(
 }
 
 /// The body, or its refusal, which is counted: too large, cut off, or not what its encoding says.
-fn counted(context: &SourceContext, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+pub(super) fn counted(context: &SourceContext, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
     body.map_err(|rejection| {
         let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
         let reason = if too_large { "body too large" } else { "body cannot be read" };
@@ -138,20 +138,25 @@ fn counted(context: &SourceContext, body: Result<Bytes, BytesRejection>) -> Resu
     })
 }
 
-/// Counts a body in an encoding that is not taken, which is refused before it reaches [`logs`].
-pub async fn count_encoding(Shared(node): Shared<Arc<Node>>, response: Response) -> Response {
-    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        sources::context(&node, JSON_LOGS, false).stats.rejected("content encoding is not taken", 1, "");
+/// Counts a body in an encoding that is not taken, which is refused before it reaches the handler of a source.
+pub(super) async fn count_encoding_of(
+    Shared((node, source)): Shared<(Arc<Node>, &'static str)>,
+    response: Response,
+) -> Response {
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && !response.headers().contains_key(header::CONTENT_TYPE)
+    {
+        sources::context(&node, source, false).stats.rejected("content encoding is not taken", 1, "");
     }
     response
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+/// A header's value, where it is text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Stores records in order; answers once all are on disk.
-async fn store(context: &SourceContext, records: Vec<NewRecord>) -> Result<Vec<Seq>, Problem> {
+pub(super) async fn store(context: &SourceContext, records: Vec<NewRecord>) -> Result<Vec<Seq>, Problem> {
     let queued: Vec<_> =
         records.into_iter().map(|record| (record.body.items() as u64, context.intake.append(record))).collect();
     let mut stored = Vec::with_capacity(queued.len());

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -27,6 +28,12 @@ const CONNECTIONS_MAX: usize = 512;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a client may take to send its request's head.
 const HEAD_MAX: Duration = Duration::from_secs(30);
+/// How many requests one connection of HTTP/2 has open at once.
+const STREAMS_MAX: u32 = 8;
+/// How many bytes the head of a request of HTTP/2 has at most.
+const HEAD_BYTES_MAX: u32 = 16 * 1024;
+/// How often a connection of HTTP/2 is asked whether it still lives.
+const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// Over what a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +47,15 @@ pub enum Peer {
     },
     /// The node's own Unix socket, which only its user can open.
     Local,
+}
+
+/// Which HTTP a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from the first byte, as gRPC does.
+    Http2,
 }
 
 /// Binds a TCP listener.
@@ -63,7 +79,13 @@ pub fn bind_unix(path: &Path) -> Result<UnixListener, NodeError> {
 }
 
 /// Serves TCP until `stop`, encrypted where `tls` is given.
-pub async fn serve_tcp(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
+pub async fn serve_tcp(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    protocol: Protocol,
+    stop: CancellationToken,
+) {
     let (slots, tasks) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
     while let Some(((stream, address), slot)) = next(&slots, &stop, || listener.accept()).await {
         let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
@@ -72,9 +94,9 @@ pub async fn serve_tcp(listener: TcpListener, tls: Option<TlsAcceptor>, router: 
             let _ = stream.set_nodelay(true);
             let peer = Peer::Tcp { address, tls: tls.is_some() };
             match tls {
-                None => serve_connection(stream, peer, router, stop).await,
+                None => serve_connection(stream, peer, router, (protocol, stop)).await,
                 Some(acceptor) => match tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => serve_connection(stream, peer, router, stop).await,
+                    Ok(Ok(stream)) => serve_connection(stream, peer, router, (protocol, stop)).await,
                     Ok(Err(error)) => tracing::debug!(%address, %error, "tls handshake failed"),
                     Err(_) => tracing::debug!(%address, "tls handshake took too long"),
                 },
@@ -92,7 +114,7 @@ pub async fn serve_unix(listener: UnixListener, router: Router, stop: Cancellati
         let (router, stop) = (router.clone(), stop.clone());
         tasks.spawn(async move {
             let _slot = slot;
-            serve_connection(stream, Peer::Local, router, stop).await;
+            serve_connection(stream, Peer::Local, router, (Protocol::Http1, stop)).await;
         });
     }
     tasks.close();
@@ -127,27 +149,57 @@ where
     }
 }
 
-async fn serve_connection<S>(stream: S, peer: Peer, router: Router, stop: CancellationToken)
+async fn serve_connection<S>(stream: S, peer: Peer, router: Router, (protocol, stop): (Protocol, CancellationToken))
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        name_host(&mut request);
         request.map(axum::body::Body::new)
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
+    let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(service));
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_MAX)
+                .serve_connection(stream, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().await
+                }
+            }
+        }
+        Protocol::Http2 => {
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(HEAD_BYTES_MAX)
+                .keep_alive_interval(PING_EVERY)
+                .serve_connection(stream, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().await
+                }
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Names the host where HTTP/1.1 does, for those who look there: HTTP/2 names it in the address.
+fn name_host(request: &mut hyper::Request<Incoming>) {
+    let Some(authority) = request.uri().authority() else { return };
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        request.headers_mut().entry(header::HOST).or_insert(host);
     }
 }

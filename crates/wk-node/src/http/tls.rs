@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use tokio_rustls::TlsAcceptor;
 use wk_config::HttpConfig;
 
@@ -18,26 +20,78 @@ fn failed(what: impl std::fmt::Display) -> NodeError {
     NodeError::Tls { what: what.to_string() }
 }
 
-/// Makes the acceptor: from the configured files, whose paths are meant from `base`, else from the node's own authority in `root/tls`.
+/// What a server needs to prove who it is.
+#[derive(Debug)]
+pub struct Tls<'a> {
+    /// Certificate and key, where they are given.
+    pub config: &'a HttpConfig,
+    /// The address that is served.
+    pub listen: SocketAddr,
+    /// The folder that the paths in the configuration are meant from.
+    pub base: &'a Path,
+    /// The data folder.
+    pub data: &'a Path,
+}
+
+impl<'a> Tls<'a> {
+    /// What a server on `listen` needs.
+    #[must_use]
+    pub const fn of(config: &'a HttpConfig, listen: SocketAddr, base: &'a Path, data: &'a Path) -> Self {
+        Self { config, listen, base, data }
+    }
+}
+
+/// Makes the acceptor: from the configured files, else from the node's own authority in the data folder; `protocols` are
+/// offered by ALPN.
 ///
 /// # Errors
 /// Files that cannot be read, or a certificate and key that do not belong together.
-pub fn acceptor(config: &HttpConfig, base: &Path, root: &Path, hostname: &str) -> Result<TlsAcceptor, NodeError> {
-    let (certificate, key) = match (&config.tls_certificate, &config.tls_key) {
-        (Some(certificate), Some(key)) => (read(&base.join(certificate))?, read(&base.join(key))?),
-        _ => own_certificate(&root.join("tls"), hostname, config.listen)?,
+pub fn acceptor(tls: &Tls<'_>, protocols: &[&[u8]]) -> Result<TlsAcceptor, NodeError> {
+    let (chain, key) = identity(tls)?;
+    let server = builder()?.with_no_client_auth().with_single_cert(chain, key);
+    let mut server = server.map_err(failed)?;
+    server.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Ok(TlsAcceptor::from(Arc::new(server)))
+}
+
+/// Makes the acceptor of a server whose clients have to show a certificate of one of the authorities in `clients`, a
+/// file in PEM.
+///
+/// # Errors
+/// Files that cannot be read, or a certificate and key that do not belong together.
+pub fn acceptor_of_known(tls: &Tls<'_>, clients: &Path) -> Result<TlsAcceptor, NodeError> {
+    let mut authorities = RootCertStore::empty();
+    let file = tls.base.join(clients);
+    for authority in CertificateDer::pem_slice_iter(read(&file)?.as_bytes()) {
+        authorities.add(authority.map_err(failed)?).map_err(failed)?;
+    }
+    if authorities.is_empty() {
+        return Err(failed(format!("{} holds no certificate", file.display())));
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider());
+    let (chain, key) = identity(tls)?;
+    let server = builder()?.with_client_cert_verifier(verifier.build().map_err(failed)?).with_single_cert(chain, key);
+    Ok(TlsAcceptor::from(Arc::new(server.map_err(failed)?)))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, NodeError> {
+    ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(failed)
+}
+
+/// The certificate chain of the server and its key.
+fn identity(tls: &Tls<'_>) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), NodeError> {
+    let (certificate, key) = match (&tls.config.tls_certificate, &tls.config.tls_key) {
+        (Some(certificate), Some(key)) => (read(&tls.base.join(certificate))?, read(&tls.base.join(key))?),
+        _ => own_certificate(&tls.data.join("tls"), &crate::ship::hostname(), tls.listen)?,
     };
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().map_err(failed)?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(failed)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(failed)?;
-    Ok(TlsAcceptor::from(Arc::new(server)))
+    Ok((chain, key))
 }
 
 fn read(path: &Path) -> Result<String, NodeError> {

@@ -7,81 +7,71 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wk_config::{Config, SyslogConfig};
+use wk_config::{Config, RelabelConfig, ScrapeConfig};
 use wk_ingest::files::{self, FileSettings};
 use wk_ingest::host::{self, HostSettings};
 use wk_ingest::journald::{self, JournalSettings};
-use wk_ingest::scrape::{Scraper, Target};
-use wk_ingest::syslog::tcp::TcpSyslog;
-use wk_ingest::syslog::udp::UdpSyslog;
-use wk_ingest::syslog::{SyslogError, SyslogSettings};
+use wk_ingest::relabel::Rule;
+use wk_ingest::scrape::{Authorization, Scraper, Target};
 use wk_types::AssetId;
 
-use super::{JSON_LOGS, REMOTE_WRITE, context};
+use super::sockets::Sockets;
+use super::{ELASTICSEARCH, JSON_LOGS, LOKI, OTLP, REMOTE_WRITE, context};
 use crate::error::NodeError;
 use crate::http::chain;
 use crate::node::Node;
 
-/// The sockets for syslog, bound before anything else starts, so that a port in use stops the start.
-pub struct SyslogSockets {
-    udp: UdpSyslog,
-    tcp: TcpSyslog,
-}
-
-/// Binds the sockets for syslog; `None` where it is switched off.
-///
-/// # Errors
-/// A port in use, an address that is not this machine's.
-pub async fn bind_syslog(config: &SyslogConfig) -> Result<Option<SyslogSockets>, NodeError> {
-    if !config.enabled {
-        return Ok(None);
-    }
-    let failed = |error: SyslogError| {
-        let SyslogError::Listen { transport, address, source } = error;
-        NodeError::Listen { what: if transport == "udp" { "syslog (UDP)" } else { "syslog (TCP)" }, address, source }
-    };
-    let mut settings = SyslogSettings::new(config.listen, TimeZone::system());
-    settings.allow_networks.clone_from(&config.allow_networks);
-    let udp = UdpSyslog::bind(settings.clone()).await.map_err(failed)?;
-    let tcp = TcpSyslog::bind(settings).await.map_err(failed)?;
-    Ok(Some(SyslogSockets { udp, tcp }))
-}
-
 /// Makes the scraper of the configured targets; `None` where there are none.
 ///
 /// # Errors
-/// A target's address that cannot be understood.
-pub fn scraper(config: &Config) -> Result<Option<Scraper>, NodeError> {
+/// A target's address or a rule that cannot be understood.
+pub fn scraper(config: &Config, base: &Path) -> Result<Option<Scraper>, NodeError> {
     let failed = |error: wk_ingest::scrape::ScrapeError| NodeError::Scrape { what: chain(&error) };
     if config.scrape.is_empty() {
         return Ok(None);
     }
     let mut targets = Vec::with_capacity(config.scrape.len());
     for declared in &config.scrape {
-        let mut target = Target::new(&declared.url, &declared.job).map_err(failed)?;
-        target.interval = Duration::from_secs(declared.interval_s.into());
-        target.timeout = Duration::from_secs(declared.timeout_s.into());
-        target.labels.clone_from(&declared.labels);
-        target.asset = declared.asset.as_deref().map(AssetId::from);
-        targets.push(target);
+        targets.extend(target(declared, base)?.relabeled(&rules(&declared.relabel)?).map_err(failed)?);
     }
     Scraper::new(targets).map(Some).map_err(failed)
 }
 
+fn target(declared: &ScrapeConfig, base: &Path) -> Result<Target, NodeError> {
+    let mut target =
+        Target::new(&declared.url, &declared.job).map_err(|error| NodeError::Scrape { what: chain(&error) })?;
+    target.interval = Duration::from_secs(declared.interval_s.into());
+    target.timeout = Duration::from_secs(declared.timeout_s.into());
+    target.labels.clone_from(&declared.labels);
+    target.asset = declared.asset.as_deref().map(AssetId::from);
+    target.honor_labels = declared.honor_labels;
+    target.honor_timestamps = declared.honor_timestamps;
+    target.samples_max = declared.sample_limit;
+    target.metric_rules = rules(&declared.metric_relabel)?;
+    target.authorization = match (&declared.username, &declared.password_file, &declared.bearer_token_file) {
+        (Some(user), Some(file), _) => Authorization::Basic { user: user.clone(), password_file: base.join(file) },
+        (_, _, Some(file)) => Authorization::Bearer { token_file: base.join(file) },
+        _ => Authorization::Nobody,
+    };
+    Ok(target)
+}
+
+fn rules(declared: &[RelabelConfig]) -> Result<Vec<Rule>, NodeError> {
+    let each = declared.iter().map(|rule| Rule::new(rule).map_err(|error| NodeError::Scrape { what: chain(&error) }));
+    each.collect()
+}
+
 /// What is bound or made before the start, so that a mistake stops it.
 pub struct Prepared {
-    /// The sockets for syslog.
-    pub syslog: Option<SyslogSockets>,
+    /// The sockets of sources that have their own.
+    pub sockets: Sockets,
     /// The scraper.
     pub scraper: Option<Scraper>,
 }
 
 /// Starts every configured source; they end after `stop`.
 pub fn start(node: &Arc<Node>, prepared: Prepared, tasks: &TaskTracker, stop: &CancellationToken) {
-    if let Some(SyslogSockets { udp, tcp }) = prepared.syslog {
-        tasks.spawn(udp.run(context(node, "syslog-udp", false), stop.clone()));
-        tasks.spawn(tcp.run(context(node, "syslog-tcp", false), stop.clone()));
-    }
+    prepared.sockets.start(node, tasks, stop);
     if let Some(scraper) = prepared.scraper {
         tasks.spawn(scraper.run(context(node, "scrape", true), stop.clone()));
     }
@@ -89,7 +79,7 @@ pub fn start(node: &Arc<Node>, prepared: Prepared, tasks: &TaskTracker, stop: &C
         tasks.spawn(host::run(context(node, "host", true), host_settings(node), stop.clone()));
     }
     own_logs(node, tasks, stop);
-    for name in [REMOTE_WRITE, JSON_LOGS] {
+    for name in [REMOTE_WRITE, JSON_LOGS, OTLP, LOKI, ELASTICSEARCH] {
         node.sources.add(name, false);
     }
 }

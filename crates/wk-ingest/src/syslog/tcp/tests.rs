@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::contract::Refused;
@@ -20,7 +23,7 @@ async fn start(change: impl FnOnce(&mut SyslogSettings)) -> Running {
     let (context, intake) = context("syslog-tcp");
     let mut settings = SyslogSettings::new("127.0.0.1:0".parse().unwrap(), TimeZone::UTC);
     change(&mut settings);
-    let listener = TcpSyslog::bind(settings).await.unwrap();
+    let listener = TcpSyslog::bind(settings, None).await.unwrap();
     let address = listener.local_address().unwrap();
     let cancel = CancellationToken::new();
     let task = tokio::spawn(listener.run(context.clone(), cancel.clone()));
@@ -165,7 +168,7 @@ async fn what_was_read_is_stored_when_the_source_ends() {
 async fn a_port_in_use_is_named() {
     let running = start(|_| {}).await;
     let settings = SyslogSettings::new(running.address, TimeZone::UTC);
-    let error = TcpSyslog::bind(settings).await.unwrap_err();
+    let Err(error) = TcpSyslog::bind(settings, None).await else { panic!("the port is in use") };
     assert_eq!(error.to_string(), format!("could not listen for syslog on tcp {}", running.address));
     assert_eq!(error.kind(), wk_types::ErrorKind::Conflict);
     running.end().await;
