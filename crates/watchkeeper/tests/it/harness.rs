@@ -48,6 +48,17 @@ impl Node {
         node
     }
 
+    /// The same with further lines of the part on syslog.
+    pub fn start_in_syslog(lines: &str) -> Self {
+        let mut node = Self::prepare("");
+        let file = node.dir.path().join("watchkeeper.toml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, config.replace("[syslog]\n", &format!("[syslog]\n{lines}"))).unwrap();
+        node.launch();
+        node.wait_ready();
+        node
+    }
+
     /// A folder with a configuration, and no node yet. The node watches nothing but itself, so that tests see what
     /// they sent and nothing else.
     pub fn prepare(extra: &str) -> Self {

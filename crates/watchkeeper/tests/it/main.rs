@@ -17,6 +17,7 @@ mod interop;
 mod lifecycle;
 mod log_search;
 mod prometheus_api;
+mod protocols;
 mod remote_write;
 mod remote_write_v2;
 mod shapes;
