@@ -34,6 +34,7 @@ pub mod syslog;
 mod testing;
 pub mod times;
 pub mod vessel;
+mod vocabulary;
 
 pub use asset_table::AssetTable;
 pub use contract::{Ack, Attribution, Clock, Identity, Intake, Refused, Sender, SourceContext};

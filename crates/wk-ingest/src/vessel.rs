@@ -6,224 +6,44 @@
 use std::collections::BTreeMap;
 
 use crate::metadata::Metadata;
+use crate::vocabulary::vocabulary;
 
 /// Knots in one metre per second.
 pub const KNOTS_PER_METER_PER_SECOND: f64 = 3_600.0 / 1_852.0;
 
-/// What a navigation source reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Quantity {
-    /// Latitude, north positive.
-    Latitude,
-    /// Longitude, east positive.
-    Longitude,
-    /// Speed over ground.
-    SpeedOverGround,
-    /// Course over ground, true.
-    CourseOverGround,
-    /// Speed through the water.
-    SpeedThroughWater,
-    /// Heading, true.
-    HeadingTrue,
-    /// Heading, magnetic.
-    HeadingMagnetic,
-    /// Rate of turn, to starboard positive.
-    RateOfTurn,
-    /// Roll, starboard down positive.
-    Roll,
-    /// Pitch, bow up positive.
-    Pitch,
-    /// Heave, up positive.
-    Heave,
-    /// Depth of water below the transducer.
-    DepthBelowTransducer,
-    /// Depth of water below the keel.
-    DepthBelowKeel,
-    /// Depth of water below the surface.
-    DepthBelowSurface,
-    /// Wind speed as felt on board.
-    WindSpeedRelative,
-    /// Angle of the wind as felt on board, clockwise from the bow.
-    WindAngleRelative,
-    /// Wind speed with the vessel's own motion taken out.
-    WindSpeedTrue,
-    /// Angle of that wind, clockwise from the bow.
-    WindAngleTrue,
-    /// Satellites that a position was computed from.
-    GnssSatellites,
-    /// Horizontal dilution of precision.
-    GnssHdop,
-    /// Quality of the position as GGA counts it.
-    GnssFixQuality,
-    /// Time of the receiver less that of the node.
-    GnssTimeOffset,
-    /// Navigational status as the AIS transponder sends it.
-    AisNavigationStatus,
-    /// Latitude as the AIS transponder sends it.
-    AisLatitude,
-    /// Longitude as the AIS transponder sends it.
-    AisLongitude,
-    /// What the AIS transponder says about the vessel, as labels.
-    AisInfo,
-    /// Draught as the AIS transponder sends it.
-    Draught,
-    /// Temperature of a transducer.
-    TransducerTemperature,
-    /// Pressure of a transducer.
-    TransducerPressure,
-    /// Relative humidity of a transducer.
-    TransducerHumidity,
-}
-
-/// A quantity's metric name, what it measures, and between what its values lie.
-struct Described(&'static str, &'static str, f64, f64);
-
-impl Quantity {
-    /// Every quantity.
-    pub const ALL: [Self; 30] = [
-        Self::Latitude,
-        Self::Longitude,
-        Self::SpeedOverGround,
-        Self::CourseOverGround,
-        Self::SpeedThroughWater,
-        Self::HeadingTrue,
-        Self::HeadingMagnetic,
-        Self::RateOfTurn,
-        Self::Roll,
-        Self::Pitch,
-        Self::Heave,
-        Self::DepthBelowTransducer,
-        Self::DepthBelowKeel,
-        Self::DepthBelowSurface,
-        Self::WindSpeedRelative,
-        Self::WindAngleRelative,
-        Self::WindSpeedTrue,
-        Self::WindAngleTrue,
-        Self::GnssSatellites,
-        Self::GnssHdop,
-        Self::GnssFixQuality,
-        Self::GnssTimeOffset,
-        Self::AisNavigationStatus,
-        Self::AisLatitude,
-        Self::AisLongitude,
-        Self::AisInfo,
-        Self::Draught,
-        Self::TransducerTemperature,
-        Self::TransducerPressure,
-        Self::TransducerHumidity,
-    ];
-
-    const fn describe(self) -> Described {
-        match self {
-            Self::Latitude => Described("vessel_position_latitude_degrees", "Latitude, north positive.", -90.0, 90.0),
-            Self::Longitude => {
-                Described("vessel_position_longitude_degrees", "Longitude, east positive.", -180.0, 180.0)
-            }
-            Self::SpeedOverGround => Described("vessel_speed_over_ground_knots", "Speed over ground.", 0.0, 150.0),
-            Self::CourseOverGround => {
-                Described("vessel_course_over_ground_degrees", "Course over ground, true.", 0.0, 360.0)
-            }
-            Self::SpeedThroughWater => {
-                Described("vessel_speed_through_water_knots", "Speed through the water.", -50.0, 150.0)
-            }
-            Self::HeadingTrue => Described("vessel_heading_true_degrees", "Heading, true.", 0.0, 360.0),
-            Self::HeadingMagnetic => Described("vessel_heading_magnetic_degrees", "Heading, magnetic.", 0.0, 360.0),
-            Self::RateOfTurn => Described(
-                "vessel_rate_of_turn_degrees_per_minute",
-                "Rate of turn, to starboard positive.",
-                -10_000.0,
-                10_000.0,
-            ),
-            Self::Roll => Described("vessel_roll_degrees", "Roll, starboard down positive.", -180.0, 180.0),
-            Self::Pitch => Described("vessel_pitch_degrees", "Pitch, bow up positive.", -90.0, 90.0),
-            Self::Heave => Described("vessel_heave_meters", "Heave, up positive.", -100.0, 100.0),
-            Self::DepthBelowTransducer => {
-                Described("vessel_depth_below_transducer_meters", "Depth of water below the transducer.", 0.0, 12_000.0)
-            }
-            Self::DepthBelowKeel => {
-                Described("vessel_depth_below_keel_meters", "Depth of water below the keel.", -100.0, 12_000.0)
-            }
-            Self::DepthBelowSurface => {
-                Described("vessel_depth_below_surface_meters", "Depth of water below the surface.", 0.0, 12_000.0)
-            }
-            Self::WindSpeedRelative => {
-                Described("vessel_wind_speed_relative_knots", "Wind speed as felt on board.", 0.0, 300.0)
-            }
-            Self::WindAngleRelative => Described(
-                "vessel_wind_angle_relative_degrees",
-                "Angle of the wind felt on board, clockwise from the bow.",
-                0.0,
-                360.0,
-            ),
-            Self::WindSpeedTrue => Described(
-                "vessel_wind_speed_true_knots",
-                "Wind speed with the vessel's own motion taken out.",
-                0.0,
-                300.0,
-            ),
-            Self::WindAngleTrue => Described(
-                "vessel_wind_angle_true_degrees",
-                "Angle of the wind with the vessel's own motion taken out, clockwise from the bow.",
-                0.0,
-                360.0,
-            ),
-            Self::GnssSatellites => {
-                Described("vessel_gnss_satellites", "Satellites that the position was computed from.", 0.0, 200.0)
-            }
-            Self::GnssHdop => Described("vessel_gnss_hdop", "Horizontal dilution of precision.", 0.0, 1_000.0),
-            Self::GnssFixQuality => Described(
-                "vessel_gnss_fix_quality",
-                "Quality of the position as GGA counts it: 0 none, 1 autonomous, 2 differential, 4 and 5 real-time kinematic, 6 estimated.",
-                0.0,
-                9.0,
-            ),
-            Self::GnssTimeOffset => {
-                Described("vessel_gnss_time_offset_seconds", "Time of the receiver less that of the node.", -1e12, 1e12)
-            }
-            Self::AisNavigationStatus => Described(
-                "vessel_ais_navigation_status",
-                "Navigational status that the AIS transponder sends: 0 under way using engine, 1 at anchor, 5 moored.",
-                0.0,
-                15.0,
-            ),
-            Self::AisLatitude => Described(
-                "vessel_ais_position_latitude_degrees",
-                "Latitude that the AIS transponder sends.",
-                -90.0,
-                90.0,
-            ),
-            Self::AisLongitude => Described(
-                "vessel_ais_position_longitude_degrees",
-                "Longitude that the AIS transponder sends.",
-                -180.0,
-                180.0,
-            ),
-            Self::AisInfo => Described("vessel_ais_info", "What the AIS transponder says about the vessel.", 1.0, 1.0),
-            Self::Draught => Described("vessel_draught_meters", "Draught that the AIS transponder sends.", 0.0, 30.0),
-            Self::TransducerTemperature => {
-                Described("vessel_transducer_temperature_celsius", "Temperature of a transducer.", -273.15, 5_000.0)
-            }
-            Self::TransducerPressure => {
-                Described("vessel_transducer_pressure_pascals", "Pressure of a transducer.", -1e9, 1e9)
-            }
-            Self::TransducerHumidity => {
-                Described("vessel_transducer_humidity_ratio", "Relative humidity of a transducer.", 0.0, 1.0)
-            }
-        }
-    }
-
-    /// The metric's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.describe().0
-    }
-
-    /// Tells whether a value can be one of this quantity; what is not a number cannot.
-    #[must_use]
-    pub fn holds(self, value: f64) -> bool {
-        let Described(_, _, least, most) = self.describe();
-        (least..=most).contains(&value)
-    }
+vocabulary! {
+    /// What a navigation source reads.
+    Quantity
+    Latitude, "vessel_position_latitude_degrees", -90.0, 90.0, "Latitude, north positive.";
+    Longitude, "vessel_position_longitude_degrees", -180.0, 180.0, "Longitude, east positive.";
+    SpeedOverGround, "vessel_speed_over_ground_knots", 0.0, 150.0, "Speed over ground.";
+    CourseOverGround, "vessel_course_over_ground_degrees", 0.0, 360.0, "Course over ground, true.";
+    SpeedThroughWater, "vessel_speed_through_water_knots", -50.0, 150.0, "Speed through the water.";
+    HeadingTrue, "vessel_heading_true_degrees", 0.0, 360.0, "Heading, true.";
+    HeadingMagnetic, "vessel_heading_magnetic_degrees", 0.0, 360.0, "Heading, magnetic.";
+    RateOfTurn, "vessel_rate_of_turn_degrees_per_minute", -10_000.0, 10_000.0, "Rate of turn, to starboard positive.";
+    Roll, "vessel_roll_degrees", -180.0, 180.0, "Roll, starboard down positive.";
+    Pitch, "vessel_pitch_degrees", -90.0, 90.0, "Pitch, bow up positive.";
+    Heave, "vessel_heave_meters", -100.0, 100.0, "Heave, up positive.";
+    DepthBelowTransducer, "vessel_depth_below_transducer_meters", 0.0, 12_000.0, "Depth of water below the transducer.";
+    DepthBelowKeel, "vessel_depth_below_keel_meters", -100.0, 12_000.0, "Depth of water below the keel.";
+    DepthBelowSurface, "vessel_depth_below_surface_meters", 0.0, 12_000.0, "Depth of water below the surface.";
+    WindSpeedRelative, "vessel_wind_speed_relative_knots", 0.0, 300.0, "Wind speed as felt on board.";
+    WindAngleRelative, "vessel_wind_angle_relative_degrees", 0.0, 360.0, "Angle of the wind felt on board, clockwise from the bow.";
+    WindSpeedTrue, "vessel_wind_speed_true_knots", 0.0, 300.0, "Wind speed with the vessel's own motion taken out.";
+    WindAngleTrue, "vessel_wind_angle_true_degrees", 0.0, 360.0, "Angle of the wind with the vessel's own motion taken out, clockwise from the bow.";
+    GnssSatellites, "vessel_gnss_satellites", 0.0, 200.0, "Satellites that the position was computed from.";
+    GnssHdop, "vessel_gnss_hdop", 0.0, 1_000.0, "Horizontal dilution of precision.";
+    GnssFixQuality, "vessel_gnss_fix_quality", 0.0, 9.0, "Quality of the position as GGA counts it: 0 none, 1 autonomous, 2 differential, 4 and 5 real-time kinematic, 6 estimated.";
+    GnssTimeOffset, "vessel_gnss_time_offset_seconds", -1e12, 1e12, "Time of the receiver less that of the node.";
+    AisNavigationStatus, "vessel_ais_navigation_status", 0.0, 15.0, "Navigational status that the AIS transponder sends: 0 under way using engine, 1 at anchor, 5 moored.";
+    AisLatitude, "vessel_ais_position_latitude_degrees", -90.0, 90.0, "Latitude that the AIS transponder sends.";
+    AisLongitude, "vessel_ais_position_longitude_degrees", -180.0, 180.0, "Longitude that the AIS transponder sends.";
+    AisInfo, "vessel_ais_info", 1.0, 1.0, "What the AIS transponder says about the vessel.";
+    Draught, "vessel_draught_meters", 0.0, 30.0, "Draught that the AIS transponder sends.";
+    TransducerTemperature, "vessel_transducer_temperature_celsius", -273.15, 5_000.0, "Temperature of a transducer.";
+    TransducerPressure, "vessel_transducer_pressure_pascals", -1e9, 1e9, "Pressure of a transducer.";
+    TransducerHumidity, "vessel_transducer_humidity_ratio", 0.0, 1.0, "Relative humidity of a transducer.";
 }
 
 /// One value of a quantity.
@@ -256,13 +76,7 @@ pub fn full_circle(degrees: f64) -> f64 {
 /// What the metrics of navigation sources are.
 #[must_use]
 pub fn metadata() -> BTreeMap<String, Metadata> {
-    Quantity::ALL
-        .into_iter()
-        .map(|one| {
-            let Described(name, help, ..) = one.describe();
-            (name.to_owned(), Metadata::new("gauge", help, ""))
-        })
-        .collect()
+    Quantity::ALL.iter().map(|one| (one.name().to_owned(), Metadata::new("gauge", one.help(), ""))).collect()
 }
 
 #[cfg(test)]

@@ -3,45 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use crate::metadata::Metadata;
-
-macro_rules! vocabulary {
-    ($($variant:ident, $name:literal, $least:expr, $most:expr, $help:literal;)+) => {
-        /// A figure that says how a link is.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-        pub enum Kpi {
-            $(#[doc = $help] #[serde(rename = $name)] $variant,)+
-        }
-
-        impl Kpi {
-            /// Every figure.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The metric's name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// What it measures.
-            #[must_use]
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help,)+ }
-            }
-
-            /// Tells whether a value can be one of this figure; what is not a number cannot.
-            #[must_use]
-            pub fn holds(self, value: f64) -> bool {
-                let (least, most): (f64, f64) = match self { $(Self::$variant => ($least, $most),)+ };
-                (least..=most).contains(&value)
-            }
-        }
-    };
-}
+use crate::vocabulary::vocabulary;
 
 vocabulary! {
+    /// A figure that says how a link is.
+    Kpi
     Up, "link_up", 0.0, 1.0, "Whether the device says that its link carries traffic.";
     State, "link_state", 1.0, 1.0, "The device's own word for the state of its link, as a label.";
     Snr, "link_snr_db", -50.0, 100.0, "Signal to noise ratio of what is received.";

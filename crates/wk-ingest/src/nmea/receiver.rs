@@ -99,7 +99,7 @@ impl Receiver {
             }
             // A receiver without a fix says so every second: a state of it, not a fault of the line.
             Err(NotRead::Invalid) => {
-                self.instruments.context().stats.flagged(&NotRead::Invalid.to_string(), 1, &shown())
+                self.instruments.context().stats.flagged(&NotRead::Invalid.to_string(), 1, &shown());
             }
             Err(bad) => self.instruments.reject(&bad.to_string(), &shown()),
         }
