@@ -613,6 +613,7 @@ fn a_refusal_is_an_error_in_words() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "the list has a line for every interface")]
 fn the_description_names_these_interfaces() {
     let node = Node::start("");
     let description: Value = node.request("GET", "/openapi.json").send().unwrap().json().unwrap();
