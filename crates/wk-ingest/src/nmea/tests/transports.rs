@@ -113,11 +113,12 @@ async fn a_serial_line_is_read_and_cannot_be_written() {
     rustix::pty::grantpt(&master).unwrap();
     rustix::pty::unlockpt(&master).unwrap();
     let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let from = StreamFrom::Serial { path: name.clone().into(), baud: 38_400 };
+    let from = StreamFrom::Serial { path: name.clone().into(), baud: 9_600 };
     let running = Running::start(|context, cancel| stream::run(settings(), from, context, cancel));
-    // What is written before the line is raw would be echoed, so the talker begins once it is open.
+    // What is written before the line is raw would be echoed, so the talker begins once it is; a pseudo-terminal begins
+    // with another speed.
     let opened = async {
-        while rustix::termios::tcgetattr(&master).unwrap().output_speed() != 38_400 {
+        while rustix::termios::tcgetattr(&master).unwrap().output_speed() != 9_600 {
             tokio::task::yield_now().await;
         }
     };
